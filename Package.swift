@@ -1,0 +1,135 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Flags every Swift target is compiled with; `Docs/Architecture.md` explains each.
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A level of the architecture: a module may import `Essentials` and what is listed for it, nothing else.
+func module(
+    _ name: String,
+    _ dependencies: [Target.Dependency] = [],
+    resources: [Resource]? = nil
+) -> Target {
+    .target(
+        name: name,
+        dependencies: name == "Essentials" ? dependencies : ["Essentials"] + dependencies,
+        resources: resources,
+        swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+    .testTarget(
+        name: name + "Tests",
+        dependencies: [.byName(name: name)] + dependencies,
+        resources: resources,
+        swiftSettings: swiftSettings)
+}
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+]
+
+/// What a component family may import.
+let kit: [Target.Dependency] = [
+    "AlloySyntax", "Telemetry", "SelfMetrics", "Wire", "Storage", "Transport", "ComponentKit", "TextFormats",
+    "Compression",
+]
+
+let package = Package(
+    name: "invar",
+    products: [
+        .executable(name: "invar", targets: ["invar"]),
+        .library(name: "AlloySyntax", targets: ["AlloySyntax"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    ],
+    targets: [
+        // Level 0: ground
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
+        .systemLibrary(name: "CYaml", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CRE2System", pkgConfig: "re2", providers: [.apt(["libre2-dev"])]),
+        .target(name: "CRE2", dependencies: ["CRE2System"]),
+        .target(name: "CLinux"),
+        module("Essentials", ["CLinux"]),
+        module("Compression", ["CSnappy", "CZlib", "CZstd", "CBzip2"]),
+        module("TextFormats", ["CRE2", "CYaml"]),
+
+        // Level 1: domain
+        module("AlloySyntax", ["TextFormats"]),
+        module("Telemetry", ["TextFormats"]),
+        module("SelfMetrics"),
+
+        // Level 2: substrates
+        module("Wire", ["Telemetry", "Compression", "TextFormats"]),
+        module("Storage"),
+        module("Transport", ["SelfMetrics", "Compression", "TextFormats", "CLinux"] + nio),
+
+        // Level 3: the component author's kit
+        module("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats"]),
+
+        // Level 4: families
+        module("DiscoveryComponents", kit),
+        module("LokiComponents", kit),
+        module("PlatformComponents", kit),
+        module("PrometheusComponents", kit),
+        module("PrometheusExporters", kit + ["CLinux"]),
+
+        // Level 5: program
+        module(
+            "Runtime",
+            ["AlloySyntax", "Telemetry", "SelfMetrics", "Storage", "ComponentKit", "Transport", "TextFormats"]),
+        module(
+            "Console",
+            ["AlloySyntax", "Telemetry", "SelfMetrics", "ComponentKit", "Runtime", "Transport", "TextFormats", "Wire"]),
+
+        // Level 6: the command
+        module(
+            "InvarCLI",
+            [
+                "AlloySyntax", "ComponentKit", "Console", "DiscoveryComponents", "LokiComponents",
+                "PlatformComponents", "PrometheusComponents", "PrometheusExporters", "Runtime", "SelfMetrics",
+                "Storage", "Telemetry", "TextFormats", "Transport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .executableTarget(name: "invar", dependencies: ["InvarCLI"], swiftSettings: swiftSettings),
+
+        // Tests
+        module("TestKit", kit + ["Runtime"]),
+        tests("Essentials"),
+        tests("Compression"),
+        tests("TextFormats"),
+        tests("AlloySyntax", ["TextFormats"]),
+        tests("Telemetry"),
+        tests("SelfMetrics"),
+        tests("Wire", ["Telemetry", "Compression"]),
+        tests("Storage"),
+        tests("Transport", ["SelfMetrics", "Compression", "TextFormats"]),
+        tests("ComponentKit", kit + ["TestKit"]),
+        tests("DiscoveryComponents", kit + ["TestKit"]),
+        tests("LokiComponents", kit + ["TestKit"]),
+        tests("PlatformComponents", kit + ["TestKit"]),
+        tests("PrometheusComponents", kit + ["TestKit"]),
+        tests("PrometheusExporters", kit + ["TestKit"]),
+        tests("Runtime", kit + ["TestKit"]),
+        tests("Console", kit + ["TestKit", "Runtime"]),
+        tests("InvarCLI", kit + ["TestKit"]),
+    ],
+    cxxLanguageStandard: .cxx17
+)
