@@ -1,4 +1,4 @@
-// C view of RE2: just what Invar calls. Licence: Apache-2.0.
+// C view of RE2: just what Invar calls.
 #ifndef INVAR_CRE2_H
 #define INVAR_CRE2_H
 
