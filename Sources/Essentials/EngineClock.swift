@@ -113,7 +113,10 @@ private final class TimerQueue: Sendable {
     var nextDeadline: Int64? { state.withLock { $0.heap.first?.deadline } }
 
     func schedule(_ id: UInt64, at deadline: Int64, _ continuation: CheckedContinuation<Void, any Error>) {
-        enum Outcome { case waits(isFirst: Bool, startThread: Bool), due, cancelled }
+        enum Outcome {
+            case waits(isFirst: Bool, startThread: Bool)
+            case due, cancelled
+        }
         let outcome: Outcome = state.withLock { state in
             if state.arriving.removeValue(forKey: id) == true { return .cancelled }
             if isManual, deadline <= state.monotonic { return .due }

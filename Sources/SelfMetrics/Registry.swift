@@ -3,7 +3,8 @@ import Synchronization
 
 /// What a metric family measures, as expositions name it.
 package enum MetricKind: String, Sendable {
-    case counter, gauge, histogram, summary, unknown = "untyped"
+    case counter, gauge, histogram, summary
+    case unknown = "untyped"
 }
 
 /// One series of a family at the time of collection.
@@ -101,7 +102,8 @@ package final class MetricScope: Sendable {
     package func counter(
         _ name: String, _ help: String, labels: KeyValuePairs<String, String> = [:]
     ) -> Counter {
-        instrument(name, help, .counter, labels, existing: { if case .counter(let found) = $0 { found } else { nil } }) {
+        instrument(name, help, .counter, labels, existing: { if case .counter(let found) = $0 { found } else { nil } })
+        {
             let made = Counter()
             return (made, .counter(made))
         }

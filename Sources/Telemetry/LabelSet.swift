@@ -67,7 +67,9 @@ package struct LabelSet: Sendable {
     package var identity: ObjectIdentifier { ObjectIdentifier(storage) }
 
     /// Calls `body` with each name and value in order of names; the bytes are valid until it returns.
-    package func forEach(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void) rethrows {
+    package func forEach(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void)
+        rethrows
+    {
         try withExtendedLifetime(storage) {
             var reader = LabelReader(storage.bytes)
             while let label = reader.next() { try body(label.name, label.value) }

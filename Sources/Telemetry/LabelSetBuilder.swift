@@ -49,7 +49,8 @@ package struct LabelSetBuilder: Sendable {
         }
         let slot = slots[index]
         let isSame = arena.withUnsafeBytes {
-            LabelReader.equal(UnsafeRawBufferPointer(rebasing: $0[slot.valueOffset..<slot.valueOffset + slot.valueLength]), value)
+            LabelReader.equal(
+                UnsafeRawBufferPointer(rebasing: $0[slot.valueOffset..<slot.valueOffset + slot.valueLength]), value)
         }
         if isSame { return }
         slots[index].valueOffset = arena.count

@@ -32,7 +32,8 @@ package struct LogBatch: Batch {
         let offset = arena.count
         arena.append(contentsOf: line)
         entries.append(
-            LogEntry(stream: stream, timestamp: timestamp, lineOffset: offset, lineLength: line.count, metadata: metadata))
+            LogEntry(
+                stream: stream, timestamp: timestamp, lineOffset: offset, lineLength: line.count, metadata: metadata))
     }
 
     package mutating func append(
@@ -44,7 +45,9 @@ package struct LogBatch: Batch {
     }
 
     /// Calls `body` with the bytes of an entry's line, valid until it returns.
-    package func withLine<Result>(_ entry: LogEntry, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    package func withLine<Result>(_ entry: LogEntry, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
+        -> Result
+    {
         try arena.withUnsafeBytes {
             try body(UnsafeRawBufferPointer(rebasing: $0[entry.lineOffset..<entry.lineOffset + entry.lineLength]))
         }

@@ -76,7 +76,9 @@ package struct MetricBatch: Batch {
             }
         }
         histograms = histograms.compactMap { sample in
-            mapping(sample.series).map { HistogramSample(series: $0, timestamp: sample.timestamp, histogram: sample.histogram) }
+            mapping(sample.series).map {
+                HistogramSample(series: $0, timestamp: sample.timestamp, histogram: sample.histogram)
+            }
         }
         if !exemplars.isEmpty {
             exemplars = exemplars.compactMap { exemplar in

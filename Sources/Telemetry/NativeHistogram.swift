@@ -16,7 +16,10 @@ package struct NativeHistogram: Sendable, Equatable {
 
     /// What is known about the counter behind the histogram.
     package enum ResetHint: UInt8, Sendable {
-        case unknown = 0, yes = 1, no = 2, gauge = 3
+        case unknown = 0
+        case yes = 1
+        case no = 2
+        case gauge = 3
     }
 
     package enum Buckets: Sendable, Equatable {
