@@ -3,7 +3,7 @@ public enum Statement: Sendable, Equatable {
     /// `name = value`
     case attribute(Attribute)
     /// `name.parts "label" { ... }`
-    case block(Block)
+    case block(BlockStatement)
 
     /// The bytes of the whole statement.
     public var range: SourceRange {
@@ -33,7 +33,7 @@ public struct Body: Sendable, Equatable {
     }
 
     /// The blocks, in source order.
-    public var blocks: [Block] {
+    public var blocks: [BlockStatement] {
         statements.compactMap { if case .block(let block) = $0 { block } else { nil } }
     }
 }
@@ -61,8 +61,8 @@ public struct Attribute: Sendable, Equatable {
     public var range: SourceRange { name.range.union(value.range) }
 }
 
-/// `name.parts "label" { body }`.
-public struct Block: Sendable {
+/// `name.parts "label" { body }`. `Block` itself is what decodes one (see Decoding).
+public struct BlockStatement: Sendable {
     /// The dotted name, split; never empty: `["prometheus", "scrape"]`.
     public var nameParts: [String]
 
@@ -108,9 +108,9 @@ public struct Block: Sendable {
     public var range: SourceRange { nameRange.union(bodyRange) }
 }
 
-extension Block: Equatable {
+extension BlockStatement: Equatable {
     /// Compares names, labels and bodies, not where they stand.
-    public static func == (left: Block, right: Block) -> Bool {
+    public static func == (left: BlockStatement, right: BlockStatement) -> Bool {
         left.nameParts == right.nameParts && left.label == right.label && left.body == right.body
     }
 }
