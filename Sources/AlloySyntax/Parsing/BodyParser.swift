@@ -101,7 +101,7 @@ struct BodyParser {
         let body = parseBody(until: .rightCurly)
         let closing = tokens.expect(.rightCurly)
         return .block(
-            Block(
+            BlockStatement(
                 nameParts: header.parts,
                 nameRange: SourceRange(file: source, start: header.start, end: header.end),
                 label: header.label.isEmpty ? nil : header.label,
