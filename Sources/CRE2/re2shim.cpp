@@ -14,17 +14,20 @@ struct invar_re2 {
 };
 
 extern "C" invar_re2 *invar_re2_new(
-    const char *pattern, size_t length, bool case_insensitive, size_t max_memory, char *error, size_t error_size) {
+    const char *pattern, size_t length, bool case_insensitive, bool dot_matches_newline, size_t max_memory,
+    invar_re2_error *error) {
     RE2::Options options;
     options.set_log_errors(false);
     options.set_case_sensitive(!case_insensitive);
+    options.set_dot_nl(dot_matches_newline);
     options.set_max_mem(static_cast<int64_t>(max_memory));
     auto *made = new invar_re2(re2::StringPiece(pattern, length), options);
     if (!made->expression.ok()) {
-        if (error_size > 0) {
-            std::strncpy(error, made->expression.error().c_str(), error_size - 1);
-            error[error_size - 1] = '\0';
-        }
+        error->code = static_cast<int>(made->expression.error_code());
+        const std::string &argument = made->expression.error_arg();
+        const size_t kept = argument.size() < sizeof(error->argument) ? argument.size() : sizeof(error->argument) - 1;
+        std::memcpy(error->argument, argument.data(), kept);
+        error->argument[kept] = '\0';
         delete made;
         return nullptr;
     }
@@ -50,6 +53,7 @@ extern "C" const char *invar_re2_group_name(const invar_re2 *expression, int ind
 extern "C" bool invar_re2_match(
     const invar_re2 *expression, const char *text, size_t length, size_t start, bool anchored,
     invar_re2_range *ranges, int count) {
+    if (text == nullptr) text = "";
     constexpr int onStack = 16;
     re2::StringPiece small[onStack];
     std::vector<re2::StringPiece> large;
@@ -72,4 +76,8 @@ extern "C" bool invar_re2_match(
         }
     }
     return true;
+}
+
+extern "C" const void *invar_find(const void *text, size_t length, const void *needle, size_t needle_length) {
+    return memmem(text, length, needle, needle_length);
 }

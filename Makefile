@@ -1,0 +1,39 @@
+# The commands of this project; `make help` lists them.
+SHELL := /bin/bash
+INVAR := .build/release/invar
+
+.PHONY: help run test check bench build release format end-to-end
+
+help:
+	@echo 'make run         build, then collect metrics and logs of this host into a local Prometheus'
+	@echo 'make test        install what the tests need and run all of them'
+	@echo 'make check       formatting and structure of the sources'
+	@echo 'make bench       benchmarks against a peer, with figures'
+	@echo 'make release     the optimised program, in $(INVAR)'
+	@echo 'make format      format the sources in place'
+
+run:
+	@Scripts/install-dependencies.sh run
+	@Scripts/run.sh
+
+release:
+	@Scripts/install-dependencies.sh build
+	@swift build -c release --product invar
+
+build:
+	@Scripts/install-dependencies.sh build
+	@swift build
+
+test:
+	@Scripts/install-dependencies.sh test
+	@Scripts/test.sh
+
+check:
+	@Scripts/check.sh
+
+format:
+	@swift format --in-place --recursive --parallel Sources Tests Package.swift
+
+bench:
+	@Scripts/install-dependencies.sh test
+	@Benchmarks/run.sh

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Formatting of the sources: prints what differs and fails when anything does.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+swift format lint --strict --recursive --parallel Sources Tests Package.swift
+for script in Scripts/*.sh .ci/run; do bash -n "$script"; done
+echo "check: formatting and scripts are in order"

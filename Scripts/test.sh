@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Runs every test: units and components in debug, the built program end to end in release.
+# Closes with one line: N passed, N failed, N skipped.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+echo "== check =="
+if Scripts/check.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+
+echo "== unit and component tests (debug) =="
+swift test 2>&1 | tee "$log"
+unit_status=${PIPESTATUS[0]}
+# Swift Testing marks each finished test; the counts come from the marks, the verdict also from the exit status.
+unit_passed=$(grep -cE '^[^ ]+ +Test .* passed after ' "$log" || true)
+unit_failed=$(grep -cE '^[^ ]+ +Test .* failed after ' "$log" || true)
+unit_skipped=$(grep -cE '^[^ ]+ +Test .* skipped' "$log" || true)
+passed=$((passed + unit_passed)) failed=$((failed + unit_failed)) skipped=$((skipped + unit_skipped))
+if [ "$unit_status" -ne 0 ] && [ "$unit_failed" -eq 0 ]; then failed=$((failed + 1)); fi
+if [ "$unit_passed" -eq 0 ]; then failed=$((failed + 1)); fi
+
+echo "== end to end (release) =="
+if swift build -c release --product invar; then
+    python3 Tests/EndToEnd/run.py 2>&1 | tee "$log"
+    end_status=${PIPESTATUS[0]}
+    end_passed=$(grep -cE '^ok ' "$log" || true)
+    end_failed=$(grep -cE '^not ok ' "$log" || true)
+    end_skipped=$(grep -cE '^skip ' "$log" || true)
+    passed=$((passed + end_passed)) failed=$((failed + end_failed)) skipped=$((skipped + end_skipped))
+    if [ "$end_status" -ne 0 ] && [ "$end_failed" -eq 0 ]; then failed=$((failed + 1)); fi
+else
+    failed=$((failed + 1))
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
