@@ -32,7 +32,8 @@ extension TokenPrinter {
     }
 
     private mutating func print(_ block: BlockStatement) {
-        move(to: block.nameRange.start)
+        // The places of the parts are not known: comments between them go in front.
+        move(to: usesExactPlaces ? block.nameRange.end - 1 : block.nameRange.start)
         write(block.name)
         if let label = block.label {
             write(.blank)
@@ -70,7 +71,9 @@ extension TokenPrinter {
             printObject(fields, range: expression.range)
         case .access(let base, let name):
             print(base)
+            move(toExact: expression.anchor)
             writeDot()
+            move(toExact: name.range.start)
             write(name.name)
         case .index(let base, let index):
             print(base)
@@ -93,8 +96,10 @@ extension TokenPrinter {
             write(.blank)
             print(right)
         case .parenthesized(let inner):
+            move(toExact: expression.anchor)
             write("(")
             print(inner)
+            move(toExact: expression.range.end - 1)
             write(")")
         }
     }
@@ -174,6 +179,7 @@ extension TokenPrinter {
     /// newline; here it stays empty.
     private mutating func printCall(_ function: Expression, _ arguments: [Expression], of call: Expression) {
         print(function)
+        move(toExact: call.anchor)
         write("(")
         var lastLine = line(call.anchor)
         for (index, argument) in arguments.enumerated() {
@@ -194,6 +200,7 @@ extension TokenPrinter {
             write(",")
             write(.section)
         }
+        move(toExact: call.range.end - 1)
         write(")")
     }
 

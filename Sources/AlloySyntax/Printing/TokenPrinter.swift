@@ -27,6 +27,8 @@ struct TokenPrinter {
     private static let maximumHeldSpace = 16
 
     let source: SourceFile
+    /// Whether all tokens whose place is known say so, rather than only those that do in Alloy.
+    let usesExactPlaces: Bool
     private var layout = ColumnLayout()
     private var comments: ArraySlice<CommentGroup>
     private var space: [Space] = []
@@ -37,8 +39,9 @@ struct TokenPrinter {
     private var isAtLineStart = true
     private var isAfterNumber = false
 
-    init(source: SourceFile, comments: [CommentGroup], indentation: Int) {
+    init(source: SourceFile, comments: [CommentGroup], indentation: Int, usesExactPlaces: Bool = false) {
         self.source = source
+        self.usesExactPlaces = usesExactPlaces
         self.comments = comments[...]
         self.indentation = max(0, indentation)
     }
@@ -56,6 +59,11 @@ struct TokenPrinter {
     /// Says where in the source the next token stands.
     mutating func move(to offset: Int) {
         place = Place(offset: offset, line: source.line(at: offset))
+    }
+
+    /// Says where in the source the next token stands, if all of them are to say so.
+    mutating func move(toExact offset: Int) {
+        if usesExactPlaces { move(to: offset) }
     }
 
     mutating func write(_ item: Space) {
@@ -153,7 +161,9 @@ struct TokenPrinter {
     private mutating func separate(_ comment: Comment, from next: Place) {
         let lastByte = max(comment.range.start, comment.range.start + comment.text.utf8.count - 1)
         if comment.isBlock && next.line == source.line(at: lastByte) { putBlank() }
-        let newlines = next.line - (lastLine ?? next.line)
+        var newlines = next.line - (lastLine ?? next.line)
+        // Nothing may follow a line comment on its line.
+        if usesExactPlaces && !comment.isBlock { newlines = max(1, newlines) }
         let endsColumns = space.contains(.section)
         for index in space.indices where space[index] != .indent && space[index] != .unindent {
             space[index] = .none
