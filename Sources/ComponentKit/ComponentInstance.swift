@@ -1,7 +1,7 @@
 package import AlloySyntax
 import Essentials
-package import Telemetry
 import Synchronization
+package import Telemetry
 
 /// A component in the graph, whatever its type: what the controller evaluates, runs and asks.
 package protocol ComponentInstance: AnyObject, Sendable {

@@ -6,11 +6,14 @@ package struct RelabelRuleArguments: Block {
     package let rule: RelabelRule?
 
     package init(from block: inout BlockReader) {
-        let sources: [String] = block.optional(
-            "source_labels", "Labels whose values, joined by the separator, the expression is matched against.") ?? []
+        let sources: [String] =
+            block.optional(
+                "source_labels", "Labels whose values, joined by the separator, the expression is matched against.")
+            ?? []
         let separator = block.optional("separator", default: RelabelRule.defaultSeparator, "Joins the source values.")
         let pattern = block.optional(
-            "regex", default: RelabelRule.defaultPattern, "RE2 expression that must match the joined values as a whole.")
+            "regex", default: RelabelRule.defaultPattern, "RE2 expression that must match the joined values as a whole."
+        )
         let modulus: UInt64 = block.optional("modulus", "Divisor of the hash for the `hashmod` action.") ?? 0
         let target: String = block.optional("target_label", "Label that receives the result.") ?? ""
         let replacement = block.optional(

@@ -58,8 +58,10 @@ extension RelabelRule {
         case .keepequal: return targetEquals(scratch.joined, labels)
         case .dropequal: return !targetEquals(scratch.joined, labels)
         case .replace: replace(&labels, &scratch)
-        case .lowercase: setTarget(of: &labels, to: Array(String(decoding: scratch.joined, as: UTF8.self).lowercased().utf8))
-        case .uppercase: setTarget(of: &labels, to: Array(String(decoding: scratch.joined, as: UTF8.self).uppercased().utf8))
+        case .lowercase:
+            setTarget(of: &labels, to: Array(String(decoding: scratch.joined, as: UTF8.self).lowercased().utf8))
+        case .uppercase:
+            setTarget(of: &labels, to: Array(String(decoding: scratch.joined, as: UTF8.self).uppercased().utf8))
         case .hashmod:
             let digest = MD5.digest(scratch.joined)
             let tail = digest.suffix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
