@@ -65,7 +65,7 @@ public struct DiagnosticRenderer: Sendable {
             let line = Line(file.line(number), around: number == last.line ? last.column : start.column)
             let label = String(number)
             text += String(repeating: " ", count: width - label.utf8.count) + label + " | "
-            if isMultiline { text += number >= start.line && number <= last.line ? "| " : "  " }
+            if isMultiline { text += number > start.line && number <= last.line ? "| " : "  " }
             text += line.shown + "\n"
             guard number == start.line || number == last.line else { continue }
             text += margin

@@ -65,9 +65,10 @@ public struct SourceWriter: Sendable {
 
     /// Writes a comment on lines of its own, one `//` line for each line of the text.
     public mutating func writeComment(_ text: String) {
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        let kept = text.utf8.filter { $0 != UInt8(ascii: "\r") && $0 != 0 }
+        for line in kept.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             append(line.isEmpty ? "//" : "// ")
-            bytes.append(contentsOf: line.utf8.filter { $0 != UInt8(ascii: "\r") && $0 != 0 })
+            bytes.append(contentsOf: line)
             append("\n")
         }
     }
