@@ -98,7 +98,7 @@ package enum GoNumber {
             output.append(UInt8(ascii: "."))
             output.append(contentsOf: digits[1...])
         }
-        output.append(UInt8(ascii: isUpper ? "E" : "e"))
+        output.append(isUpper ? UInt8(ascii: "E") : UInt8(ascii: "e"))
         output.append(UInt8(ascii: exponent < 0 ? "-" : "+"))
         let magnitude = String(exponent.magnitude)
         if magnitude.utf8.count < 2 { output.append(0x30) }
