@@ -50,16 +50,14 @@ package enum GoNumber {
         }
     }
 
-    /// `value` as Go's `strconv.FormatFloat(value, 'g', -1, 64)`: exponent below -4 and from 21 on.
+    /// `value` as Go's `strconv.FormatFloat(value, 'g', -1, 64)`: scientific below 1e-4 and from 1e6 on.
     package static func format(_ value: Double) -> String {
         formatFloat(value, "g", precision: -1)
     }
 
     /// `value` as Go's `strconv.FormatFloat(value, verb, precision, 64)`, `verb` one of `e E f F g G`; a negative
     /// precision asks for the shortest digits that read back.
-    package static func formatFloat(_ value: Double, _ verb: Character, precision: Int, exponentFrom: Int = 21)
-        -> String
-    {
+    package static func formatFloat(_ value: Double, _ verb: Character, precision: Int) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
         let sign = value.sign == .minus ? "-" : ""
@@ -74,13 +72,12 @@ package enum GoNumber {
             if precision >= 0 { return fixed(value, precision: precision) }
             return sign + plain(digits, exponent)
         default:
-            var threshold = exponentFrom
+            var threshold = 6
             if precision >= 0 {
                 let significant = max(1, precision)
                 (digits, exponent) = decompose(value, significant: significant)
                 while digits.count > 1, digits.last == 0x30 { digits.removeLast() }
                 threshold = significant
-                if digits.count > threshold, digits.count >= exponent + 1 { threshold = digits.count }
             }
             if exponent < -4 || exponent >= threshold { return sign + scientific(digits, exponent, isUpper) }
             return sign + plain(digits, exponent)
@@ -101,7 +98,7 @@ package enum GoNumber {
             output.append(UInt8(ascii: "."))
             output.append(contentsOf: digits[1...])
         }
-        output.append(UInt8(ascii: isUpper ? "E" : "e"))
+        output.append(isUpper ? UInt8(ascii: "E") : UInt8(ascii: "e"))
         output.append(UInt8(ascii: exponent < 0 ? "-" : "+"))
         let magnitude = String(exponent.magnitude)
         if magnitude.utf8.count < 2 { output.append(0x30) }
