@@ -64,7 +64,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
         .systemLibrary(name: "CYaml", providers: [.apt(["libyaml-dev"])]),
-        .systemLibrary(name: "CRE2System", providers: [.apt(["libre2-dev"])]),
+        .systemLibrary(name: "CRE2System", pkgConfig: "re2", providers: [.apt(["libre2-dev"])]),
         .target(name: "CRE2", dependencies: ["CRE2System"]),
         .target(name: "CLinux"),
         module("Essentials", ["CLinux"]),
@@ -109,6 +109,10 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "invar", dependencies: ["InvarCLI"], swiftSettings: swiftSettings),
+
+        .executableTarget(
+            name: "remote-write-benchmark", dependencies: ["Compression", "Essentials", "Telemetry", "Wire"],
+            path: "Benchmarks/RemoteWrite", swiftSettings: swiftSettings),
 
         // Tests
         module("TestKit", kit + ["Runtime"]),

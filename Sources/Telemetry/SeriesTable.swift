@@ -53,6 +53,27 @@ package struct SeriesTable: Sendable {
         return chunks[Int(ref) / Chunk.capacity].slots[Int(ref) % Chunk.capacity]
     }
 
+    /// Writes where the encoded labels of each of `refs` lie, one after another, to `views`, which has room for them.
+    /// The views are valid as long as this table is. One call resolves many series: made for encoders' loops.
+    package func encodedLabels(
+        of refs: UnsafeBufferPointer<SeriesRef>, into views: UnsafeMutablePointer<UnsafeRawBufferPointer>
+    ) {
+        for index in 0..<refs.count {
+            let ref = Int(refs[index])
+            precondition(ref < count, "series outside its table")
+            views[index] = chunks[ref / Chunk.capacity].slots[ref % Chunk.capacity].withEncoded { $0 }
+        }
+    }
+
+    /// Writes the label hash of each of `refs` to `hashes`, which has room for them.
+    package func hashes(of refs: UnsafeBufferPointer<SeriesRef>, into hashes: UnsafeMutablePointer<UInt64>) {
+        for index in 0..<refs.count {
+            let ref = Int(refs[index])
+            precondition(ref < count, "series outside its table")
+            hashes[index] = chunks[ref / Chunk.capacity].slots[ref % Chunk.capacity].hash
+        }
+    }
+
     /// The owner's side of a ``SeriesTable``: one per source, used by one task at a time.
     package struct Writer: Sendable {
         private var identity = Identity()
