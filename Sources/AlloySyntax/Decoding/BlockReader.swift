@@ -93,7 +93,8 @@ public struct BlockReader {
 
     /// Whether the configuration gives an argument or block of this name, readable or not.
     public func isSet(_ name: String) -> Bool {
-        attributes[name] != nil || statements.contains { if case .block(let block) = $0 { block.name == name } else { false } }
+        attributes[name] != nil
+            || statements.contains { if case .block(let block) = $0 { block.name == name } else { false } }
     }
 
     private enum Reading<T> {

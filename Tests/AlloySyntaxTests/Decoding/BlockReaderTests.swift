@@ -143,7 +143,9 @@ import Testing
                 "experimental" features
                 """
             ])
-        #expect(try decode(Sample.self, "address = \"a\"\nrule { action = \"\" }", stability: .generallyAvailable).value != nil)
+        #expect(
+            try decode(Sample.self, "address = \"a\"\nrule { action = \"\" }", stability: .generallyAvailable).value
+                != nil)
     }
 
     @Test("Groups of blocks keep their order and hold themselves")
@@ -214,7 +216,10 @@ import Testing
 
     @Test("Verdicts stand where they belong, and a block left out cannot be wrong")
     func verdicts() throws {
-        #expect(try decode(Picky.self, "one = \"a\"\ntwo = \"b\"").diagnostics.items.map(\.description) == ["2:1: \"two\" is ignored"])
+        #expect(
+            try decode(Picky.self, "one = \"a\"\ntwo = \"b\"").diagnostics.items.map(\.description) == [
+                "2:1: \"two\" is ignored"
+            ])
         #expect(try decode(Picky.self, " ").diagnostics.items.map(\.message) == ["one of one and two must be set"])
         #expect(try decode(Holder.self, "").diagnostics.isEmpty)
         #expect(

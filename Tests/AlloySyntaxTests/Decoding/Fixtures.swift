@@ -102,5 +102,6 @@ func decode<B: Block>(
 ) throws -> BlockDecoder.Result<B> {
     let tree = try Parser.parse(text)
     let scope = Scope(variables: variables, standardLibrary: StandardLibrary(minimumStability: stability))
-    return BlockDecoder.decode(type, body: tree.body, range: SourceRange(file: tree.source, start: 0, end: 1), in: scope)
+    return BlockDecoder.decode(
+        type, body: tree.body, range: SourceRange(file: tree.source, start: 0, end: 1), in: scope)
 }
