@@ -43,7 +43,8 @@ public struct Evaluator {
             return .object(values)
         case .identifier(let name):
             guard let found = scope.lookup(name) else {
-                throw Diagnostic(.error, "identifier \(StringLiteral.quoted(name)) does not exist", at: expression.range)
+                throw Diagnostic(
+                    .error, "identifier \(StringLiteral.quoted(name)) does not exist", at: expression.range)
             }
             return found
         case .access(let base, let name): return try access(base, name, expression)

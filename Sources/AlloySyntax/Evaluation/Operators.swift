@@ -41,7 +41,9 @@ enum Operators {
         case (.number(let a), .number(let b)): return try arithmetic(operation, a, b)
         case (.secret(let a), .secret(let b)): return .secret(a.appending(b))
         case (.optionalSecret(let a), .optionalSecret(let b)):
-            if case .plain(let first) = a, case .plain(let second) = b { return .optionalSecret(.plain(first + second)) }
+            if case .plain(let first) = a, case .plain(let second) = b {
+                return .optionalSecret(.plain(first + second))
+            }
             return .optionalSecret(.secret(a.asSecret.appending(b.asSecret)))
         default:
             throw .left(

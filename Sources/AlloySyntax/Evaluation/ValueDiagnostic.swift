@@ -40,14 +40,6 @@ enum ValueDiagnostic {
     }
 }
 
-/// The spelling of an expression in messages.
-enum ExpressionText {
-    static func text(of expression: Expression) -> String {
-        guard let file = expression.range.file else { return "the expression" }
-        return file.text(in: expression.range)
-    }
-}
-
 /// Guesses what a misspelt name was meant to be.
 enum Suggestion {
     /// A note naming the closest candidate, when one is close; else none.

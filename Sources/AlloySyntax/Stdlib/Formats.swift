@@ -4,12 +4,55 @@ import TextFormats
 enum Formats {
     /// Reads JSON; with `integers`, whole numbers stay integers, otherwise every number is floating.
     static func decodeJSON(_ text: String, integers: Bool) throws(FormatError) -> Value {
-        throw FormatError(message: "pending")
+        do throws(TextFormatError) {
+            return value(of: try JSONValue(parsing: text), integers)
+        } catch {
+            throw FormatError(message: error.message)
+        }
     }
 
-    /// Reads YAML.
+    /// Reads YAML; an empty document is null, and keys that are not text become it.
     static func decodeYAML(_ text: String) throws(FormatError) -> Value {
-        throw FormatError(message: "pending")
+        do throws(TextFormatError) {
+            return value(of: try YAMLParser().parse(text))
+        } catch {
+            throw FormatError(message: error.message)
+        }
+    }
+
+    private static func value(of json: JSONValue, _ integers: Bool) -> Value {
+        switch json {
+        case .null: return .null
+        case .bool(let bool): return .bool(bool)
+        case .number(let number):
+            if integers, let integer = number.intValue { return .number(.int(integer)) }
+            return .float(number.doubleValue)
+        case .string(let text): return .string(text)
+        case .array(let elements): return .array(elements.map { value(of: $0, integers) })
+        case .object(let object):
+            var fields: [String: Value] = [:]
+            for (key, member) in object { fields[key] = value(of: member, integers) }
+            return .object(fields)
+        }
+    }
+
+    private static func value(of yaml: YAMLValue) -> Value {
+        switch yaml {
+        case .sequence(let elements): return .array(elements.map { value(of: $0) })
+        case .mapping(let mapping):
+            var fields: [String: Value] = [:]
+            for entry in mapping { fields[entry.key.stringValue ?? "null"] = value(of: entry.value) }
+            return .object(fields)
+        case .scalar(let scalar):
+            switch scalar.resolved {
+            case .null: return .null
+            case .bool(let bool): return .bool(bool)
+            case .int(let integer): return .number(.int(integer))
+            case .uint(let integer): return .number(.uint(integer))
+            case .float(let number): return .float(number)
+            case .string: return .string(scalar.text)
+            }
+        }
     }
 
     /// Formats like Go's `fmt.Sprintf`.

@@ -25,7 +25,7 @@ struct JSONPath {
     }
 
     /// Nodes one evaluation may look at: a path of many wildcards must not take forever on a large document.
-    private static let maximumVisits = 2_000_000
+    private static let maximumVisits = 1_000_000
 
     let steps: [Step]
 

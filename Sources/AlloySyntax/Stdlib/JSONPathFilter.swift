@@ -163,7 +163,11 @@ struct JSONPathFilter: Sendable {
         case .less, .greater, .lessOrEqual, .greaterOrEqual: .bool(compare(operation, left, right))
         case .add, .subtract, .multiply, .divide: calculate(operation, left, right)
         case .within:
-            if case .list(let values) = right, let value = left.value { .bool(values.contains(value)) } else { .bool(false) }
+            if case .list(let values) = right, let value = left.value {
+                .bool(values.contains(value))
+            } else {
+                .bool(false)
+            }
         case .empty:
             if case .bool(let wanted) = right.value, let isEmpty = isEmpty(left) {
                 .bool(wanted == isEmpty)

@@ -52,7 +52,9 @@ enum ValueText {
     static func isIdentifier(_ text: String) -> Bool {
         guard let first = text.unicodeScalars.first, first == "_" || isLetter(first) else { return false }
         guard !["null", "true", "false"].contains(text) else { return false }
-        return text.unicodeScalars.allSatisfy { $0 == "_" || isLetter($0) || $0.properties.generalCategory == .decimalNumber }
+        return text.unicodeScalars.allSatisfy {
+            $0 == "_" || isLetter($0) || $0.properties.generalCategory == .decimalNumber
+        }
     }
 
     private static func isLetter(_ scalar: Unicode.Scalar) -> Bool {
