@@ -20,6 +20,10 @@ package protocol Component: AnyObject, Sendable {
     /// Works until cancelled. Returning means the component has exited; throwing means it has failed.
     func run() async throws
 
+    /// Called by the controller right after it replaced the live arguments, before dependents are evaluated. For
+    /// components whose exports follow from their arguments alone; must return quickly.
+    func argumentsChanged()
+
     /// What the UI shows of the inside, computed when asked for.
     var debugInfo: DebugInfo { get }
 }
@@ -27,6 +31,9 @@ package protocol Component: AnyObject, Sendable {
 extension Component {
     /// Waits until cancelled: all that a component with only a receiver needs.
     package func run() async throws { try await waitForCancellation() }
+
+    /// Does nothing: what runs reads its live arguments.
+    package func argumentsChanged() {}
 }
 
 extension Component where DebugInfo == NoValues {

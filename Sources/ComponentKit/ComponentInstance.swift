@@ -110,6 +110,7 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
             if before.1 == decoded.values { return Evaluation(diagnostics: decoded.diagnostics, isChanged: false) }
             state.withLock { $0.arguments = decoded.values }
             live.replace(with: value)
+            state.withLock { $0.component }?.argumentsChanged()
             return Evaluation(diagnostics: decoded.diagnostics, isChanged: true)
         }
         let live = Live(value)

@@ -26,6 +26,8 @@ package final class SeriesMapper: Sendable {
     private struct Entry {
         weak var source: SeriesTable.Identity?
         var mapping: Mapping
+        /// When a batch last came from the source; on the caller's clock.
+        var lastUse: Int64
     }
 
     private struct Tables: ~Copyable {
@@ -34,14 +36,16 @@ package final class SeriesMapper: Sendable {
     }
 
     private let transform: Transform
+    private let transformed = Atomic<Int>(0)
     private let tables = Mutex(Tables())
 
     package init(_ transform: @escaping Transform) { self.transform = transform }
 
-    /// Changes the labels of `batch` and returns the number of samples dropped.
-    package func apply(to batch: inout MetricBatch) -> Int {
+    /// Changes the labels of `batch` and returns the number of samples dropped. `now` is any clock's time, for
+    /// ``forget(usedBefore:untilAtMost:)``.
+    package func apply(to batch: inout MetricBatch, at now: Int64 = 0) -> Int {
         let source = batch.table
-        let mapping = mapping(for: source.identity)
+        let mapping = mapping(for: source.identity, now)
         return mapping.state.withLock { state in
             if state.epoch != source.epoch {
                 state.epoch = source.epoch
@@ -58,14 +62,37 @@ package final class SeriesMapper: Sendable {
         }
     }
 
+    /// How many series have been transformed so far.
+    package var mappedCount: Int { transformed.load(ordering: .relaxed) }
+
     /// The number of source series known now, over all tables.
     package var seriesCount: Int {
         let mappings = tables.withLock { $0.entries.values.map(\.mapping) }
         return mappings.reduce(0) { $0 + $1.state.withLock { $0.indices.count } }
     }
 
+    /// Forgets mappings of sources that are gone, then those last used before `time`, the longest unused first, until at
+    /// most `count` series are left. Returns the number of series forgotten.
+    @discardableResult
+    package func forget(usedBefore time: Int64, untilAtMost count: Int) -> Int {
+        tables.withLock { tables in
+            let sizes = tables.entries.mapValues { $0.mapping.state.withLock { $0.indices.count } }
+            var total = sizes.values.reduce(0, +)
+            let before = total
+            let order = tables.entries.sorted { $0.value.lastUse < $1.value.lastUse }
+            for (key, entry) in order {
+                let isGone = entry.source == nil
+                guard isGone || (total > count && entry.lastUse < time) else { continue }
+                tables.entries[key] = nil
+                total -= sizes[key, default: 0]
+            }
+            return before - total
+        }
+    }
+
     private func extend(_ state: inout Mapping.State, with source: SeriesTable) {
         guard state.indices.count < source.count else { return }
+        transformed.add(source.count - state.indices.count, ordering: .relaxed)
         for index in state.indices.count..<source.count {
             if let labels = transform(source[SeriesRef(index)], &state.scratch) {
                 state.indices.append(state.writer.append(labels))
@@ -76,16 +103,19 @@ package final class SeriesMapper: Sendable {
         }
     }
 
-    private func mapping(for identity: SeriesTable.Identity) -> Mapping {
+    private func mapping(for identity: SeriesTable.Identity, _ now: Int64) -> Mapping {
         tables.withLock { tables in
             let key = ObjectIdentifier(identity)
-            if let entry = tables.entries[key], entry.source === identity { return entry.mapping }
+            if let entry = tables.entries[key], entry.source === identity {
+                tables.entries[key]?.lastUse = now
+                return entry.mapping
+            }
             if tables.entries.count >= tables.sweepAt {
                 tables.entries = tables.entries.filter { $0.value.source != nil }
                 tables.sweepAt = max(64, tables.entries.count * 2)
             }
             let mapping = Mapping()
-            tables.entries[key] = Entry(source: identity, mapping: mapping)
+            tables.entries[key] = Entry(source: identity, mapping: mapping, lastUse: now)
             return mapping
         }
     }

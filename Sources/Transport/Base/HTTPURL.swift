@@ -25,7 +25,9 @@ package struct HTTPURL: Sendable, Hashable, CustomStringConvertible {
         else { return nil }
         let scheme = text[..<separator].lowercased()
         guard let first = scheme.utf8.first, first >= 97, first <= 122,
-            scheme.utf8.allSatisfy({ ($0 >= 97 && $0 <= 122) || ($0 >= 48 && $0 <= 57) || $0 == 43 || $0 == 45 || $0 == 46 })
+            scheme.utf8.allSatisfy({
+                ($0 >= 97 && $0 <= 122) || ($0 >= 48 && $0 <= 57) || $0 == 43 || $0 == 45 || $0 == 46
+            })
         else { return nil }
         var rest = text[separator...].dropFirst(3)
         if let fragment = rest.firstIndex(of: "#") { rest = rest[..<fragment] }

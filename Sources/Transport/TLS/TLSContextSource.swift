@@ -1,5 +1,4 @@
 import Essentials
-import Glibc
 import NIOCore
 import NIOSSL
 import Synchronization
@@ -121,7 +120,7 @@ final class TLSContextSource: Sendable {
         if let pem {
             bytes = Array(pem.utf8)
         } else if let file {
-            bytes = try readSmallFile(file)
+            bytes = try Files.read(file, limit: .mebibytes(1))
         } else {
             return nil
         }
@@ -138,7 +137,7 @@ final class TLSContextSource: Sendable {
         if let pem {
             bytes = pem.reveal { Array($0.utf8) }
         } else if let file {
-            bytes = try readSmallFile(file)
+            bytes = try Files.read(file, limit: .mebibytes(1))
         } else {
             throw TLSConfigurationError(message: "key_file: a key is needed beside the certificate")
         }

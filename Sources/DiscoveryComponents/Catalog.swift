@@ -1,0 +1,6 @@
+package import ComponentKit
+
+/// The components of this family, by name.
+package let discoveryComponents: [any Component.Type] = [
+    DiscoveryRelabel.self
+]
