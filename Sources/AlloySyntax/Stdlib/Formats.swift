@@ -55,9 +55,30 @@ enum Formats {
         }
     }
 
-    /// Formats like Go's `fmt.Sprintf`.
+    /// Formats like Go's `fmt.Sprintf`; secrets are formatted as what they hold, so the result must become one.
     static func sprintf(_ format: String, _ arguments: [Value]) -> String {
-        format
+        GoFormat.sprintf(format, arguments.map { goValue(of: $0) })
+    }
+
+    private static func goValue(of value: Value) -> GoValue {
+        switch value {
+        case .null: return .nil
+        case .bool(let bool): return .bool(bool)
+        case .number(.uint(let number)):
+            if let signed = Int64(exactly: number) { return .int(signed) }
+            return .uint(number)
+        case .number(.int(let number)): return .int(number)
+        case .number(.float(let number)): return .float(number)
+        case .string(let text): return .string(text)
+        case .array(let elements): return .list(elements.map { goValue(of: $0) })
+        case .object(let object): return .dictionary(object.dictionary.mapValues { goValue(of: $0) })
+        case .function: return .string("function")
+        case .capsule(let capsule):
+            if let text = capsule.text { return .string(text) }
+            guard let object = capsule.object else { return .string(value.describedType) }
+            return .dictionary(object.dictionary.mapValues { goValue(of: $0) })
+        case .secret, .optionalSecret: return .string(Revealing.text(of: value) ?? "")
+        }
     }
 }
 
