@@ -1,0 +1,153 @@
+import ComponentKit
+import Essentials
+import Runtime
+import SelfMetrics
+import Telemetry
+import Transport
+
+/// The routes of the program's server.
+struct ConsolePages: Sendable {
+    let settings: ConsoleServer.Settings
+    let runtime: Runtime
+    let services: EngineServices
+    let recentLogs: RecentLogs
+    let reload: ConsoleServer.Reload
+
+    var router: HTTPRouter {
+        var router = HTTPRouter()
+        addOperations(to: &router)
+        addInterface(to: &router)
+        if settings.servesProfiles { addProfiles(to: &router) }
+        router.onPrefix(nil, "/api/v0/component") { try await serveComponent($0) }
+        router.on(.get, settings.pathPrefix) { _ in
+            .bytes(.ok, StatusPage.html(runtime, prefix: settings.pathPrefix), type: "text/html; charset=utf-8")
+        }
+        if settings.pathPrefix != "/" {
+            router.on(.get, "/") { _ in .redirect(302, to: settings.pathPrefix) }
+        }
+        return router
+    }
+
+    private func addOperations(to router: inout HTTPRouter) {
+        router.on(nil, "/-/ready") { _ in
+            await runtime.isReady
+                ? .text(.ok, "Alloy is ready.\n") : .text(.serviceUnavailable, "Alloy is not ready.\n")
+        }
+        router.on(nil, "/-/healthy") { _ in
+            let unhealthy = runtime.unhealthyComponents
+            return unhealthy.isEmpty
+                ? .text(.ok, "All Alloy components are healthy.\n")
+                : .text(.internalServerError, "unhealthy components: \(unhealthy.joined(separator: ", "))\n")
+        }
+        let reloadRoute: HTTPRouter.Route = { _ in
+            if let problem = await reload() {
+                return .text(.badRequest, problem.hasSuffix("\n") ? problem : problem + "\n")
+            }
+            return .text(.ok, "config reloaded\n")
+        }
+        router.on(.get, "/-/reload", reloadRoute)
+        router.on(.post, "/-/reload", reloadRoute)
+        router.on(nil, "/metrics") { _ in
+            .bytes(.ok, Exposition.text(services.metrics.collect()), type: Exposition.contentType)
+        }
+        if settings.servesSupportBundle {
+            router.on(.get, "/-/support") { request in try await supportBundle(request) }
+        }
+    }
+
+    private func addInterface(to router: inout HTTPRouter) {
+        let api = settings.pathPrefix + "api/v0/web/"
+        router.on(nil, api + "components") { _ in .json(.ok, ComponentJSON.list(runtime.components())) }
+        router.on(nil, api + "components/{id...}") { request in
+            guard let component = runtime.component(request.parameters["id"] ?? "") else {
+                return .text(.notFound, "component not found\n")
+            }
+            return .json(.ok, ComponentJSON.detail(component))
+        }
+        router.on(nil, api + "modules/{rest...}") { request in
+            let rest = request.parameters["rest"] ?? ""
+            guard rest.hasSuffix("/components") else { return .text(.notFound, "not found\n") }
+            let module = String(rest.dropLast("/components".count))
+            guard runtime.hasModule(module) else { return .text(.notFound, "module not found\n") }
+            return .json(.ok, ComponentJSON.list(runtime.components(in: module)))
+        }
+        router.on(nil, api + "remotecfg/components") { _ in .json(.ok, Array("[]".utf8)) }
+        router.on(nil, api + "peers") { _ in
+            let name = HostName.current
+            return .json(
+                .ok,
+                Array(
+                    "[{\"name\":\(JSONText.quoted(name)),\"addr\":\(JSONText.quoted(services.listenAddress)),\"isSelf\":true,\"state\":\"participant\"}]"
+                        .utf8))
+        }
+        router.on(nil, api + "ledger") { _ in .json(.ok, LedgerJSON.text(runtime.ledger())) }
+        router.on(nil, api + "debug/{id...}") { request in
+            LiveStreams.items(request, runtime: runtime, services: services)
+        }
+        router.on(nil, api + "graph") { LiveStreams.rates($0, module: "", runtime: runtime, clock: services.clock) }
+        router.on(nil, api + "graph/{module...}") { request in
+            LiveStreams.rates(
+                request, module: request.parameters["module"] ?? "", runtime: runtime, clock: services.clock)
+        }
+    }
+
+    /// What can be said honestly of a native program under these paths; CPU profiles come from `perf`.
+    private func addProfiles(to router: inout HTTPRouter) {
+        router.on(nil, "/debug/pprof/cmdline") { _ in
+            .text(.ok, CommandLine.arguments.joined(separator: "\u{0}"))
+        }
+        router.on(nil, "/debug/pprof/") { _ in
+            .text(
+                .ok,
+                """
+                /debug/pprof/
+                cmdline: the command line, arguments separated by NUL bytes
+                CPU and heap profiles are taken from outside: perf record -g -p <pid>, heaptrack -p <pid>
+
+                """)
+        }
+    }
+
+    private func serveComponent(_ request: HTTPServerRequest) async throws -> HTTPServerResponse {
+        guard let (id, rest) = resolveComponent(request.path) else { return .text(.notFound, "not found\n") }
+        guard let handler = services.handlers.handler(for: id) else {
+            return .text(.notFound, "failed to find component\n")
+        }
+        let body = try await request.body.collect(upTo: 16 << 20)
+        let response = await handler(
+            ComponentRequest(
+                method: request.method.name, path: rest, query: request.query.map { ($0.name, $0.value) },
+                headers: request.fields.map { ($0.name.lowercased(), $0.value) }, body: body))
+        return .bytes(HTTPStatus(response.status), response.body, type: response.contentType)
+    }
+
+    /// Component IDs may contain slashes (modules): the longest prefix that serves pages wins.
+    private func resolveComponent(_ path: String) -> (id: String, rest: String)? {
+        guard path.hasPrefix(ComponentHandlers.prefix) else { return nil }
+        let parts = path.dropFirst(ComponentHandlers.prefix.count).split(
+            separator: "/", omittingEmptySubsequences: false)
+        for count in stride(from: parts.count, through: 1, by: -1) {
+            let id = parts[..<count].joined(separator: "/")
+            if services.handlers.handler(for: id) != nil {
+                return (id, "/" + parts[count...].joined(separator: "/"))
+            }
+        }
+        return parts.first.map { (String($0), "/") }
+    }
+
+    private func supportBundle(_ request: HTTPServerRequest) async throws -> HTTPServerResponse {
+        var seconds = 30
+        if let text = request.query["duration"], !text.isEmpty {
+            guard let wanted = Int(text), (1...600).contains(wanted) else {
+                return .text(.badRequest, "duration must be a number of seconds from 1 to 600\n")
+            }
+            seconds = wanted
+        }
+        let bundle = SupportBundle(
+            runtime: runtime, services: services, settings: settings, recentLogs: recentLogs)
+        let archive = try await bundle.collect(seconds: seconds)
+        var response = HTTPServerResponse.bytes(.ok, archive, type: "application/zip")
+        response.fields["content-disposition"] = "attachment; filename=\"alloy-support-bundle.zip\""
+        return response
+    }
+}

@@ -1,0 +1,36 @@
+import AlloySyntax
+import ArgumentParser
+import Essentials
+import Glibc
+import Runtime
+
+/// `invar validate`: everything that can be found wrong without running.
+struct ValidateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "validate", abstract: "Check a configuration file or directory without running it.",
+        discussion: "Prints every error with its place and exits with 1, or says nothing and exits with 0.")
+
+    @Argument(help: "A file, or a directory of *.alloy files.") var path: String
+    @OptionGroup var features: FeatureFlags
+
+    func run() async throws {
+        let stability = try features.stability()
+        var template = Array("/tmp/invar-validate-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else { throw CommandFailure("Error: cannot make a temporary directory") }
+        let storage = String(cString: made)
+        defer { rmdir(storage) }
+        let engine = Engine(
+            Engine.Choices(
+                storagePath: storage, stability: stability, allowsCommunityComponents: features.communityComponents,
+                memoryLimit: Engine.defaultMemoryLimit, writesLog: false))
+        let source: ConfigurationSource
+        do {
+            source = try ConfigurationSource.read(path)
+        } catch {
+            throw CommandFailure("Error: \(error)")
+        }
+        let diagnostics = await engine.runtime.validate(source)
+        if !diagnostics.isEmpty { writeError(DiagnosticRenderer.report(diagnostics)) }
+        if diagnostics.hasErrors { throw CommandFailure("Error: validation failed") }
+    }
+}

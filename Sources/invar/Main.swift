@@ -1,0 +1,7 @@
+import InvarCLI
+
+/// The program.
+@main
+enum Main {
+    static func main() async { await Invar.start() }
+}
