@@ -110,9 +110,13 @@ let package = Package(
             ]),
         .executableTarget(name: "invar", dependencies: ["InvarCLI"], swiftSettings: swiftSettings),
 
+        // Measurements; never part of the program
         .executableTarget(
             name: "remote-write-benchmark", dependencies: ["Compression", "Essentials", "Telemetry", "Wire"],
             path: "Benchmarks/RemoteWrite", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "exposition-benchmark", dependencies: ["Essentials", "Telemetry", "Wire"],
+            path: "Benchmarks/Exposition", swiftSettings: swiftSettings),
 
         // Tests
         module("TestKit", kit + ["Runtime"]),

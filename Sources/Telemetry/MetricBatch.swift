@@ -22,6 +22,15 @@ package struct MetricBatch: Batch {
 
     package init(table: SeriesTable) { self.table = table }
 
+    /// Takes columns built elsewhere: `series` and `values` of equal length, `timestamps` uniform or as long as they are.
+    package init(table: SeriesTable, series: [SeriesRef], values: [Double], timestamps: TimestampColumn) {
+        precondition(series.count == values.count && timestamps.fits(series.count), "columns of different lengths")
+        self.table = table
+        self.series = series
+        self.values = values
+        self.timestamps = timestamps
+    }
+
     /// The number of samples, native histograms included.
     package var itemCount: Int { series.count + histograms.count }
 
@@ -103,6 +112,14 @@ package struct TimestampColumn: Sendable, Equatable {
     private var rows: [Int64] = []
 
     package init() {}
+
+    /// Every row has the time `common`.
+    package init(common: Int64) { self.common = common }
+
+    /// A time per row; none at all when there are no rows.
+    package init(rows: [Int64]) { self.rows = rows }
+
+    func fits(_ count: Int) -> Bool { rows.isEmpty || rows.count == count }
 
     /// True when every row has the same time.
     package var isUniform: Bool { rows.isEmpty }
