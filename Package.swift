@@ -127,7 +127,7 @@ let package = Package(
         tests("Telemetry"),
         tests("SelfMetrics"),
         tests("Wire", ["Telemetry", "Compression"]),
-        tests("Storage"),
+        tests("Storage", ["Essentials"]),
         tests("Transport", ["SelfMetrics", "Compression", "TextFormats"]),
         tests("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats", "TestKit"]),
         tests("DiscoveryComponents", kit + ["TestKit"]),

@@ -117,7 +117,8 @@ package final class BlockingPool: Sendable {
         }
     }
 
-    private func submit(_ job: @escaping @Sendable () -> Void) {
+    /// Runs `job` on one of the pool's threads some time soon; nobody waits for it.
+    package func submit(_ job: @escaping @Sendable () -> Void) {
         let start = state.withLock { state in
             state.jobs.append(job)
             guard state.threads < limit else { return false }
