@@ -42,12 +42,7 @@ package struct ConfigurationSource: Sendable {
             var entry = stat()
             guard stat(file, &entry) == 0 else { throw SystemError("stat", file) }
             if entry.st_mode & S_IFMT == S_IFDIR { continue }
-            let content: [UInt8]
-            do {
-                content = try Files.read(file, limit: ByteCount(bytes: left))
-            } catch let error as FileTooLarge {
-                throw FileTooLarge(path: error.path, limit: limit)
-            }
+            let content = try Files.read(file, limit: ByteCount(bytes: left))
             left -= content.count
             files.append(SourceFile(name: file, bytes: try decode(content, path: file)))
         }

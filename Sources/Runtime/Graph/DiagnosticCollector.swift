@@ -10,7 +10,7 @@ struct DiagnosticCollector {
     /// What was collected, with a last line that tells how many errors were left out.
     var all: Diagnostics {
         var all = kept
-        if errorsLeftOut > 0 { all.append(Diagnostic("\(errorsLeftOut) more errors", at: .unknown)) }
+        if errorsLeftOut > 0 { all.append(Diagnostic(.error, "\(errorsLeftOut) more errors", at: .unknown)) }
         return all
     }
 

@@ -1,10 +1,10 @@
-package import AlloySyntax
-package import ComponentKit
+import AlloySyntax
+import ComponentKit
 
 /// The blocks of one module as nodes, with what refers to what.
 ///
 /// Node IDs are Alloy's: the block's name and label joined by dots.
-package struct Graph: Sendable {
+struct Graph: Sendable {
     /// What a node is.
     enum Kind: Sendable {
         case component(any Component.Type)
@@ -61,7 +61,7 @@ package struct Graph: Sendable {
     static let empty = Graph()
 
     /// The IDs of all nodes in evaluation order.
-    package var nodeIDs: [String] { order.map { nodes[$0].id } }
+    var nodeIDs: [String] { order.map { nodes[$0].id } }
 
     subscript(id: String) -> Node? { places[id].map { nodes[$0] } }
 

@@ -1,4 +1,4 @@
-import AlloySyntax
+package import AlloySyntax
 import ComponentKit
 
 /// What a configuration may use.

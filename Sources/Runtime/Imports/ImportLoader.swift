@@ -8,6 +8,12 @@ struct ImportedModule: Sendable {
     let declares: DeclareScope
     /// Tells one content from another.
     let digest: String
+
+    /// Where a module is imported from.
+    struct Source: Sendable, Equatable {
+        let arguments: ImportArguments
+        let modulePath: String
+    }
 }
 
 /// Why a module could not be imported.
@@ -113,7 +119,7 @@ struct ImportLoader: Sendable {
         private func refusal(_ file: SourceFile, _ message: String, _ range: SourceRange) -> ImportError {
             ImportError(
                 description: "imported content from \"\(file.name)\" is invalid: \(message)",
-                diagnostics: Diagnostics([Diagnostic(message, at: range)]))
+                diagnostics: Diagnostics([Diagnostic(.error, message, at: range)]))
         }
     }
 }

@@ -1,7 +1,7 @@
 package import Essentials
 import Glibc
 import Synchronization
-package import Telemetry
+import Telemetry
 
 /// Where the process's own log lines go: standard error in the format the `logging` block asks for, and the receivers
 /// of its `write_to`.

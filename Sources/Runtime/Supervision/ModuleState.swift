@@ -10,6 +10,8 @@ final class ModuleState {
     let id: String
     /// The node that made the module.
     weak let owner: NodeState?
+    /// What components in the module are given.
+    let services: EngineServices
     let metrics: ControllerMetrics?
     var graph = Graph.empty
     /// As in the graph.
@@ -23,9 +25,12 @@ final class ModuleState {
     /// The scope the module's names end in.
     var enclosing: DeclareScope?
 
-    init(id: String, owner: NodeState?, scope: Scope, metrics: ControllerMetrics?) {
+    init(
+        id: String, owner: NodeState?, services: EngineServices, scope: Scope, metrics: ControllerMetrics?
+    ) {
         self.id = id
         self.owner = owner
+        self.services = services
         self.scope = scope
         self.metrics = metrics
     }

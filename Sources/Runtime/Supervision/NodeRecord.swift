@@ -1,4 +1,4 @@
-package import AlloySyntax
+import AlloySyntax
 package import ComponentKit
 import Essentials
 import Synchronization
@@ -45,6 +45,7 @@ final class NodeRecord: ComponentObserver {
         var arguments = EffectiveValues()
         var exports = EffectiveValues()
         var imported: ImportedModule?
+        var importSource: ImportedModule.Source?
         var referencesTo: [String] = []
         var referencedBy: [String] = []
         var dataFlowsTo: [String] = []
@@ -109,7 +110,6 @@ final class NodeRecord: ComponentObserver {
         let now = clock.wallNanoseconds
         state.withLock { state in
             state.run = TimedHealth(.healthy("started component"), at: now)
-            state.reported = nil
             state.startTime = now
         }
     }
