@@ -40,23 +40,32 @@ package struct CollectedFamily: Sendable {
 package final class MetricRegistry: Sendable {
     private struct Reference { weak var scope: MetricScope? }
 
-    private let scopes = Mutex<[Reference]>([])
+    private struct State: ~Copyable {
+        var scopes: [Reference] = []
+        /// Released scopes are looked for when there are this many, so that adding one stays cheap.
+        var sweepAt = 64
+    }
+
+    private let state = Mutex(State())
 
     package init() {}
 
     /// A set of metrics that share `labels` (such as `component_id`) and vanish when the scope is released.
     package func scope(labels: [(name: String, value: String)] = []) -> MetricScope {
         let scope = MetricScope(labels: labels)
-        scopes.withLock { scopes in
-            scopes.removeAll { $0.scope == nil }
-            scopes.append(Reference(scope: scope))
+        state.withLock { state in
+            if state.scopes.count >= state.sweepAt {
+                state.scopes.removeAll { $0.scope == nil }
+                state.sweepAt = max(64, 2 * state.scopes.count)
+            }
+            state.scopes.append(Reference(scope: scope))
         }
         return scope
     }
 
     /// All families sorted by name, with equal families of different scopes merged.
     package func collect() -> [CollectedFamily] {
-        let live = scopes.withLock { $0.compactMap(\.scope) }
+        let live = state.withLock { $0.scopes.compactMap(\.scope) }
         var families: [String: CollectedFamily] = [:]
         for scope in live {
             for family in scope.collect() {

@@ -1,0 +1,90 @@
+/// SHA-256 of FIPS 180-4, for naming configurations and `foreach` items; not for secrets.
+struct SHA256 {
+    private var state: [UInt32] = [
+        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+    ]
+    private var pending: [UInt8] = []
+    private var length: UInt64 = 0
+    private var schedule = [UInt32](repeating: 0, count: 64)
+
+    private static let constants: [UInt32] = [
+        0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
+        0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
+        0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
+        0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7, 0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967,
+        0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13, 0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85,
+        0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070,
+        0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3,
+        0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
+    ]
+
+    /// The digest of a text in hexadecimal.
+    static func hex(of text: String) -> String {
+        var hash = SHA256()
+        hash.update(Array(text.utf8))
+        return hash.hexDigest()
+    }
+
+    mutating func update(_ bytes: [UInt8]) {
+        length &+= UInt64(bytes.count)
+        var start = 0
+        if !pending.isEmpty {
+            start = min(64 - pending.count, bytes.count)
+            pending += bytes[..<start]
+            if pending.count < 64 { return }
+            let block = pending
+            pending.removeAll(keepingCapacity: true)
+            compress(block, at: 0)
+        }
+        while bytes.count - start >= 64 {
+            compress(bytes, at: start)
+            start += 64
+        }
+        pending += bytes[start...]
+    }
+
+    /// Ends the message; the value must not be used afterwards.
+    mutating func hexDigest() -> String {
+        let bits = length &* 8
+        var tail: [UInt8] = [0x80]
+        while (pending.count + tail.count) % 64 != 56 { tail.append(0) }
+        for shift in stride(from: 56, through: 0, by: -8) { tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
+        update(tail)
+        var text = ""
+        for word in state {
+            let digits = String(word, radix: 16)
+            text += String(repeating: "0", count: 8 - digits.utf8.count) + digits
+        }
+        return text
+    }
+
+    private mutating func compress(_ bytes: [UInt8], at start: Int) {
+        for index in 0..<16 {
+            var word: UInt32 = 0
+            for offset in 0..<4 { word = word << 8 | UInt32(bytes[start + index * 4 + offset]) }
+            schedule[index] = word
+        }
+        for index in 16..<64 {
+            let early = schedule[index - 15]
+            let late = schedule[index - 2]
+            let first = rotated(early, 7) ^ rotated(early, 18) ^ (early >> 3)
+            let second = rotated(late, 17) ^ rotated(late, 19) ^ (late >> 10)
+            schedule[index] = schedule[index - 16] &+ first &+ schedule[index - 7] &+ second
+        }
+        var work = state
+        for index in 0..<64 {
+            let (a, e) = (work[0], work[4])
+            let choice = (e & work[5]) ^ (~e & work[6])
+            let upper = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
+            let one = work[7] &+ upper &+ choice &+ SHA256.constants[index] &+ schedule[index]
+            let majority = (a & work[1]) ^ (a & work[2]) ^ (work[1] & work[2])
+            let lower = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
+            for position in (1..<8).reversed() { work[position] = work[position - 1] }
+            work[4] = work[4] &+ one
+            work[0] = one &+ lower &+ majority
+        }
+        for index in 0..<8 { state[index] = state[index] &+ work[index] }
+    }
+
+    private func rotated(_ word: UInt32, _ count: UInt32) -> UInt32 { word >> count | word << (32 - count) }
+}

@@ -1,0 +1,40 @@
+import ComponentKit
+import Essentials
+
+/// Reads an import again from time to time, and tells its node when the content is another.
+///
+/// A content that cannot be read makes the node unhealthy; what was imported before stays in use.
+struct ImportWatcher: Sendable {
+    let record: NodeRecord
+    let loader: ImportLoader
+    let services: EngineServices
+    let log: Log
+    let label: String
+
+    /// Watches until cancelled.
+    func run() async throws {
+        while true {
+            let source = record.snapshot.importSource
+            guard let interval = source?.arguments.interval else { try await waitForCancellation(); return }
+            try await services.clock.sleep(for: interval)
+            // The arguments may be others by now.
+            guard let source = record.snapshot.importSource else { continue }
+            await look(source)
+        }
+    }
+
+    private func look(_ source: ImportedModule.Source) async {
+        let (loader, label) = (loader, label)
+        do {
+            let module = try await services.blocking.run {
+                try loader.load(source.arguments, label: label, modulePath: source.modulePath)
+            }
+            record.evaluated(.healthy("content updated"))
+            let isNewer = record.snapshot.importSource == source && module.digest != record.imported?.digest
+            if isNewer { record.imported(module) }
+        } catch {
+            record.evaluated(.unhealthy("\(error)"))
+            log.warn("failed to read import", error, [.nodeID: record.globalID])
+        }
+    }
+}

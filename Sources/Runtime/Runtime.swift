@@ -1,0 +1,116 @@
+package import AlloySyntax
+package import ComponentKit
+import Essentials
+import SelfMetrics
+package import Telemetry
+
+/// The engine behind the command line and the web interface: loads configurations, runs their graph, tells about it.
+package final class Runtime: Sendable {
+    private let supervisor: Supervisor
+    private let directory: Directory
+    private let metrics: LoadMetrics
+    private let clock: EngineClock
+    /// What the `http` block says: whoever serves follows it.
+    package let http: Live<HTTPBlock>
+    private let liveData: LiveDataHub
+
+    /// Prepares an engine without a graph.
+    ///
+    /// - Parameters:
+    ///   - services: handed to every component.
+    ///   - registry: the components configurations may use.
+    ///   - shutdownDeadline: how long one component may take to stop (`--feature.component-shutdown-deadline`).
+    ///   - version: what `constants.version` says.
+    ///   - logRouter: follows the `logging` block; usually also the services' log sink.
+    package init(
+        services: EngineServices, registry: ComponentRegistry, gates: FeatureGates = FeatureGates(),
+        shutdownDeadline: Duration = .seconds(600), version: String = "", logRouter: LogRouter? = nil
+    ) {
+        http = Live(HTTPBlock.none)
+        clock = services.clock
+        liveData = services.liveData
+        directory = Directory()
+        let library = StandardLibrary(minimumStability: gates.minimumStability, version: version)
+        let settings = Supervisor.Settings(
+            services: services, registry: registry, gates: gates, standardLibrary: library,
+            shutdownDeadline: shutdownDeadline, logRouter: logRouter, http: http)
+        supervisor = Supervisor(settings, directory: directory)
+        metrics = LoadMetrics(services.metrics, directory: directory, logRouter: logRouter)
+    }
+
+    // MARK: Life
+
+    /// Runs what is loaded until ``shutDown()``; cancelling the task stops everything at once instead of in order.
+    package func run() async { await supervisor.run() }
+
+    /// Stops everything in order, each component within the deadline; ``run()`` returns when all have stopped.
+    package func shutDown() async { await supervisor.shutDown() }
+
+    /// Makes the running graph what `source` says; see ``LoadResult``.
+    package func load(_ source: ConfigurationSource) async -> LoadResult {
+        let result = await supervisor.load(source)
+        metrics.loaded(source, result, at: clock.wallMilliseconds)
+        return result
+    }
+
+    /// Notes that a configuration could not even be read, for the metrics.
+    package func loadFailed() { metrics.failed() }
+
+    /// What loading `source` would change.
+    package func plan(_ source: ConfigurationSource) async -> PlanResult { await supervisor.plan(source) }
+
+    /// Whether a configuration has been applied.
+    package var isReady: Bool { get async { await supervisor.hasLoaded } }
+
+    // MARK: Looking
+
+    /// All components: those of the root configuration, or with `moduleID` those of one module, in evaluation order.
+    package func components(in moduleID: String = "") -> [ComponentSnapshot] {
+        directory.all.filter { $0.isComponent && $0.moduleID == moduleID }.map { ComponentSnapshot($0, liveData) }
+    }
+
+    /// The components of every module.
+    package func allComponents() -> [ComponentSnapshot] {
+        directory.all.filter(\.isComponent).map { ComponentSnapshot($0, liveData) }
+    }
+
+    /// One component by its full ID, `module/component`.
+    package func component(_ id: String) -> ComponentSnapshot? {
+        directory.all.first { $0.isComponent && $0.globalID == id }.map { ComponentSnapshot($0, liveData) }
+    }
+
+    /// Whether there is a module of this ID.
+    package func hasModule(_ id: String) -> Bool {
+        id.isEmpty || directory.all.contains { $0.snapshot.moduleIDs.contains(id) }
+    }
+
+    /// The full IDs of components that are not well.
+    package var unhealthyComponents: [String] {
+        directory.all.filter { $0.isComponent && [.unhealthy, .exited].contains($0.health.health.state) }
+            .map(\.globalID)
+    }
+
+    /// The books of every component.
+    package func ledger() -> [LedgerStatement] { directory.ledgers }
+
+    /// The components of one module and the edges data takes between them.
+    package func graph(of moduleID: String = "") -> GraphView {
+        GraphView(directory.all.filter { $0.isComponent && $0.moduleID == moduleID })
+    }
+}
+
+/// What came of loading a configuration.
+package struct LoadResult: Sendable {
+    /// Errors and warnings, with their places.
+    package let diagnostics: Diagnostics
+    /// Whether the graph is now that of the configuration. It may be in spite of errors: components that could not be
+    /// evaluated have their last good arguments, or do not run.
+    package let applied: Bool
+}
+
+/// What loading a configuration would do.
+package struct PlanResult: Sendable {
+    package let diagnostics: Diagnostics
+    /// Nil when the configuration has errors that leave the graph as it is.
+    package let plan: ReloadPlan?
+}

@@ -1,0 +1,124 @@
+import AlloySyntax
+import ComponentKit
+import Essentials
+import SelfMetrics
+import Synchronization
+import Telemetry
+
+/// The nodes that exist now, for everyone who only looks. Replaced as a whole after every change of the graph.
+final class Directory: Sendable {
+    private let records = Mutex<[NodeRecord]>([])
+
+    /// In evaluation order, modules after what made them.
+    var all: [NodeRecord] { records.withLock { $0 } }
+
+    func publish(_ nodes: [NodeRecord]) { records.withLock { $0 = nodes } }
+
+    var ledgers: [LedgerStatement] { all.compactMap { $0.instance?.ledger.statement } }
+
+    // MARK: Metrics
+
+    /// How many components are in which health, by module, and which are connected.
+    func graphFamilies() -> [CollectedFamily] {
+        var running: [String: [String: Int]] = [:]
+        var connections: [CollectedSample] = []
+        for record in all {
+            let (path, id) = ControllerMetrics.split(record.moduleID)
+            if record.isComponent || record.name.hasPrefix("import.") {
+                running[record.moduleID, default: [:]][record.health.health.state.rawValue, default: 0] += 1
+            }
+            for target in record.snapshot.dataFlowsTo {
+                connections.append(
+                    CollectedSample(
+                        labels: [
+                            ("controller_path", path), ("controller_id", id), ("from", record.localID), ("to", target),
+                        ], value: 1))
+            }
+        }
+        var counts: [CollectedSample] = []
+        for (moduleID, states) in running.sorted(by: { $0.key < $1.key }) {
+            let (path, id) = ControllerMetrics.split(moduleID)
+            for (state, count) in states.sorted(by: { $0.key < $1.key }) {
+                counts.append(
+                    CollectedSample(
+                        labels: [("controller_path", path), ("controller_id", id), ("health_type", state)],
+                        value: Double(count)))
+            }
+        }
+        return [
+            CollectedFamily(
+                name: "alloy_component_controller_running_components", help: "Total number of running components.",
+                kind: .gauge, samples: counts),
+            CollectedFamily(
+                name: "alloy_component_graph_connection",
+                help: "Indicates that two components are connected in the graph", kind: .gauge, samples: connections),
+        ]
+    }
+
+    /// The delivery ledger as metrics.
+    func ledgerFamilies() -> [CollectedFamily] {
+        var books = LedgerFamilies()
+        for statement in ledgers { books.add(statement) }
+        return books.families
+    }
+}
+
+/// Turns the books of components into metric families.
+private struct LedgerFamilies {
+    private var incoming: [CollectedSample] = []
+    private var outgoing: [CollectedSample] = []
+    private var created: [CollectedSample] = []
+    private var merged: [CollectedSample] = []
+    private var dropped: [CollectedSample] = []
+    private var refused: [CollectedSample] = []
+    private var held: [CollectedSample] = []
+    private var edgeAccepted: [CollectedSample] = []
+    private var edgeBytes: [CollectedSample] = []
+    private var edgeRefused: [CollectedSample] = []
+
+    mutating func add(_ statement: LedgerStatement) {
+        let (path, id) = ControllerMetrics.split(statement.componentID)
+        let own = [(name: "component_path", value: path), (name: "component_id", value: id)]
+        func sample(_ more: [(name: String, value: String)], _ count: Int) -> CollectedSample {
+            CollectedSample(labels: own + more, value: Double(count))
+        }
+        incoming.append(sample([], statement.incoming))
+        outgoing.append(sample([], statement.outgoing))
+        if statement.created > 0 { created.append(sample([], statement.created)) }
+        if statement.merged > 0 { merged.append(sample([], statement.merged)) }
+        for drop in statement.dropped {
+            dropped.append(sample([("reason", drop.reason.name), ("rule", drop.rule)], drop.items))
+        }
+        for refusal in statement.refused { refused.append(sample([("reason", refusal.reason.name)], refusal.items)) }
+        for holding in statement.held { held.append(sample([("place", holding.name)], holding.items)) }
+        for edge in statement.edges {
+            let ends = [(name: "to", value: edge.to), (name: "signal", value: edge.signal.rawValue)]
+            edgeAccepted.append(sample(ends, edge.accepted))
+            edgeBytes.append(sample(ends, edge.bytes))
+            for refusal in edge.refused {
+                edgeRefused.append(sample(ends + [("reason", refusal.reason.name)], refusal.items))
+            }
+        }
+    }
+
+    var families: [CollectedFamily] {
+        [
+            counter("invar_component_items_in_total", "Items a component accepted or originated.", incoming),
+            counter("invar_component_items_out_total", "Items a component passed on or had confirmed.", outgoing),
+            counter("invar_component_items_created_total", "Items made beyond those taken in.", created),
+            counter("invar_component_items_merged_total", "Items that went into others.", merged),
+            counter("invar_component_items_dropped_total", "Items whose life ended other than by delivery.", dropped),
+            counter("invar_component_items_refused_total", "Items a component's receivers refused.", refused),
+            CollectedFamily(
+                name: "invar_component_items_held", help: "Items waiting inside a component.", kind: .gauge,
+                samples: held),
+            counter("invar_edge_items_accepted_total", "Items the receiving end of an edge accepted.", edgeAccepted),
+            counter("invar_edge_bytes_accepted_total", "Bytes the receiving end of an edge accepted.", edgeBytes),
+            counter("invar_edge_items_refused_total", "Items the receiving end of an edge refused.", edgeRefused),
+        ]
+    }
+
+    private func counter(_ name: String, _ help: String, _ samples: [CollectedSample]) -> CollectedFamily {
+        CollectedFamily(name: name, help: help, kind: .counter, samples: samples)
+    }
+}
