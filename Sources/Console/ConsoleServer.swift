@@ -61,7 +61,7 @@ package struct ConsoleServer: Sendable {
     /// Answers requests and follows the `http` block until cancelled.
     package func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await server.run() }
+            group.addTask { await server.run() }
             group.addTask { try await followSettings() }
             try await group.next()
             group.cancelAll()

@@ -1,5 +1,6 @@
 import ComponentKit
 import Runtime
+import Telemetry
 
 /// One page without scripts: every component with its health and its books.
 enum StatusPage {

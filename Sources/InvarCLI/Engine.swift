@@ -1,5 +1,5 @@
 import AlloySyntax
-import ComponentKit
+package import ComponentKit
 import Console
 import DiscoveryComponents
 import Essentials

@@ -6,6 +6,7 @@ import Essentials
 import Glibc
 import Runtime
 import Synchronization
+import Telemetry
 import TextFormats
 import Transport
 

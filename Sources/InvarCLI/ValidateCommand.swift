@@ -29,7 +29,8 @@ struct ValidateCommand: AsyncParsableCommand {
         } catch {
             throw CommandFailure("Error: \(error)")
         }
-        let diagnostics = await engine.runtime.validate(source)
+        // Loading without running evaluates every block but starts nothing.
+        let diagnostics = await engine.runtime.load(source).diagnostics
         if !diagnostics.isEmpty { writeError(DiagnosticRenderer.report(diagnostics)) }
         if diagnostics.hasErrors { throw CommandFailure("Error: validation failed") }
     }

@@ -1,0 +1,4 @@
+package import ComponentKit
+
+/// The components of this family, by name.
+package let prometheusExporters: [any Component.Type] = []
