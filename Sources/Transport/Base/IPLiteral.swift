@@ -42,3 +42,17 @@ package enum IPLiteral: Hashable, Sendable {
         }
     }
 }
+
+extension IPLiteral {
+    /// The canonical text, as `inet_ntop` prints it.
+    package var text: String {
+        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        let family: CInt
+        switch self {
+        case .v4: family = AF_INET
+        case .v6: family = AF_INET6
+        }
+        guard inet_ntop(family, bytes, &buffer, socklen_t(buffer.count)) != nil else { return "" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

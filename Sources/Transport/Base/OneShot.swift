@@ -24,6 +24,9 @@ final class OneShot<Value: Sendable>: Sendable {
 
     var isComplete: Bool { state.withLock { $0.result != nil } }
 
+    /// What was set, nil before.
+    var result: Result<Value, any Error>? { state.withLock { $0.result } }
+
     /// Waits for the result. Cancellation does not end the wait: whoever completes it must react to it.
     func value() async throws -> Value {
         try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Value, any Error>) in

@@ -53,6 +53,7 @@ final class ClientChannelHandler: ChannelDuplexHandler {
     var exchangeEnded: ((Bool) -> Void)?
 
     private let headerLimit: Int
+    private let isHTTP2: Bool
     private var context: ChannelHandlerContext?
     private var exchange: ClientExchange?
     private var timer: LoopTimer?
@@ -62,7 +63,10 @@ final class ClientChannelHandler: ChannelDuplexHandler {
     private var isWritten = false
     private var failure: (any Error)?
 
-    init(headerLimit: Int) { self.headerLimit = headerLimit }
+    init(headerLimit: Int, isHTTP2: Bool) {
+        self.headerLimit = headerLimit
+        self.isHTTP2 = isHTTP2
+    }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
@@ -105,7 +109,7 @@ final class ClientChannelHandler: ChannelDuplexHandler {
             guard let exchange else { return context.close(promise: nil) }
             if head.status.code < 200, head.status.code != 101 { return }
             hasHead = true
-            keepsAlive = head.isKeepAlive
+            keepsAlive = isHTTP2 || head.isKeepAlive
             exchange.response.complete(.success(head))
         case .body(let bytes): exchange?.pipe.push(bytes)
         case .end(let trailers):

@@ -88,7 +88,7 @@ final class PooledConnection: Sendable {
             }
             multiplexer.createStreamChannel(promise: promise) { [self] child in
                 child.eventLoop.makeCompletedFuture {
-                    let handler = ClientChannelHandler(headerLimit: headerLimit)
+                    let handler = ClientChannelHandler(headerLimit: headerLimit, isHTTP2: true)
                     let codec = HTTP2FramePayloadToHTTP1ClientCodec(httpProtocol: isSecure ? .https : .http)
                     try child.pipeline.syncOperations.addHandler(codec)
                     try child.pipeline.syncOperations.addHandler(handler)

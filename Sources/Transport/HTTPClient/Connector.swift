@@ -228,7 +228,7 @@ struct ClientChannelSetup: Sendable {
     var needsTunnel: Bool { proxy.map { authority.isSecure || $0.scheme.hasPrefix("socks5") } ?? false }
 
     func http1(_ channel: any Channel) throws -> NewConnection {
-        let handler = ClientChannelHandler(headerLimit: settings.maximumHeaderBytes)
+        let handler = ClientChannelHandler(headerLimit: settings.maximumHeaderBytes, isHTTP2: false)
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderListSize = settings.maximumHeaderBytes
         limits.maxHeaderFieldSize = settings.maximumHeaderBytes

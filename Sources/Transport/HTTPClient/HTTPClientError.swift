@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import NIOHTTP2
 import NIOPosix
 import NIOSSL
 
@@ -103,7 +104,7 @@ package enum HTTPClientError: Error, Sendable, Equatable, CustomStringConvertibl
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: self = .tls(Self.tlsReason(error))
         case let error as IOError where phase == .connect:
             self = .connect(address: "", reason: errorText(error.errnoCode))
-        case is IOError, is ChannelError: self = .connectionClosed(phase)
+        case is IOError, is ChannelError, is NIOHTTP2Errors.StreamClosed: self = .connectionClosed(phase)
         default: self = .malformedResponse("\(error)")
         }
     }

@@ -140,6 +140,7 @@ package final class HTTPServer: Sendable {
         } onCancel: {
             quiesce(then: serving)
         }
+        try? await listener.closeFuture.get()
     }
 
     private func quiesce(then serving: Task<Void, Never>) {

@@ -88,7 +88,7 @@ final class ServerChannelHandler: ChannelDuplexHandler {
         case .head(let head):
             reading = .body
             if isHTTP2 { readTimer?.set(.after(settings.readTimeout)) }
-            closesAfterResponse = !head.isKeepAlive || head.version.major == 1 && head.version.minor == 0
+            closesAfterResponse = !isHTTP2 && (!head.isKeepAlive || head.version.minor == 0)
             let exchange = ServerExchange(head, self, on: context.channel, isSecure: isSecure)
             self.exchange = exchange
             inlet.push(exchange)
