@@ -190,8 +190,11 @@ struct FileTail: ~Copyable {
     /// Starts over when the file does not continue what was read: it was truncated, perhaps filled again since.
     private mutating func checkContent(_ status: OpenFile.Status) throws(SystemError) {
         guard options.compression == nil else { return }
-        let isContinued = try status.size >= position && hasSameBeginning()
-        if !isContinued { startOver() }
+        if status.size < position {
+            startOver()
+        } else if try !hasSameBeginning() {
+            startOver()
+        }
         if status.size < seenSize { seenSize = position }
     }
 
@@ -213,7 +216,8 @@ struct FileTail: ~Copyable {
     }
 
     private mutating func refreshSignature() throws(SystemError) {
-        guard options.compression == nil, signature.count < Self.signatureBytes, position > Int64(signature.count) else {
+        guard options.compression == nil, signature.count < Self.signatureBytes, position > Int64(signature.count)
+        else {
             return
         }
         signature = try file?.bytes(at: 0, upTo: Int(min(position, Int64(Self.signatureBytes)))) ?? []

@@ -21,7 +21,9 @@ struct LineSplitter {
         guard let base = bytes.baseAddress else { return nil }
         var position = start
         while position < bytes.count {
-            guard let found = memchr(base + position, CInt(decoder.newlineByte), bytes.count - position) else { return nil }
+            guard let found = memchr(base + position, CInt(decoder.newlineByte), bytes.count - position) else {
+                return nil
+            }
             let index = UnsafeRawPointer(found) - base
             if decoder.unit == 1 { return (index, index + 1) }
             let first = index - decoder.newlineOffset

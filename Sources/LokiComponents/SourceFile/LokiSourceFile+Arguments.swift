@@ -20,7 +20,8 @@ extension LokiSourceFile {
             targets = block.required("targets", "Files to read: each target's `__path__` and labels.")
             forwardTo = block.required("forward_to", "Receivers the entries are sent to.")
             let encoding = block.optional(
-                "encoding", default: "", "Character set of the files; lines are sent as UTF-8. Empty takes them as they are.")
+                "encoding", default: "",
+                "Character set of the files; lines are sent as UTF-8. Empty takes them as they are.")
             tailsFromEnd = block.optional(
                 "tail_from_end", default: false, "Whether a file without a position is read from its end.")
             legacyPositionsFile = block.optional(

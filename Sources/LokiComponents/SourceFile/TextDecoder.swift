@@ -130,7 +130,8 @@ final class TextDecoder: Sendable {
                 value = 0x10000 + ((UInt32(first) & 0x3FF) << 10 | UInt32(unit(index)) & 0x3FF)
                 index += 2
             }
-            output.append(contentsOf: UTF8.encode(Unicode.Scalar(value) ?? "\u{FFFD}") ?? UTF8.encodedReplacementCharacter)
+            output.append(
+                contentsOf: UTF8.encode(Unicode.Scalar(value) ?? "\u{FFFD}") ?? UTF8.encodedReplacementCharacter)
         }
         if index < bytes.count { output.append(contentsOf: UTF8.encodedReplacementCharacter) }
     }
@@ -197,28 +198,30 @@ extension CharacterSet {
 /// One conversion of iconv(3), used by one thread at a time.
 final class Converter: Sendable {
     private struct Handle: ~Copyable {
-        let descriptor: iconv_t
-        deinit { iconv_close(descriptor) }
+        /// The `iconv_t`, as a number that may cross into the lock.
+        let bits: Int
+        deinit { iconv_close(iconv_t(bitPattern: bits)) }
     }
 
     private let handle: Mutex<Handle>
 
     init?(from name: String) {
         guard let descriptor = iconv_open("UTF-8", name), Int(bitPattern: descriptor) != -1 else { return nil }
-        handle = Mutex(Handle(descriptor: descriptor))
+        handle = Mutex(Handle(bits: Int(bitPattern: descriptor)))
     }
 
     /// Appends the text of `bytes`, beginning in the initial shift state.
     func convert(_ bytes: UnsafeRawBufferPointer, into output: inout [UInt8]) {
         // Four bytes of UTF-8 at most for each byte, three for one that stands for nothing.
         var converted = [UInt8](repeating: 0, count: bytes.count * 4 + 16)
-        let count = handle.withLock { handle in Self.convert(bytes, &converted, handle.descriptor) }
+        let count = handle.withLock { handle in Self.convert(bytes, &converted, handle.bits) }
         output.append(contentsOf: converted[..<count])
     }
 
     private static func convert(
-        _ bytes: UnsafeRawBufferPointer, _ output: inout [UInt8], _ descriptor: iconv_t
+        _ bytes: UnsafeRawBufferPointer, _ output: inout [UInt8], _ bits: Int
     ) -> Int {
+        let descriptor = iconv_t(bitPattern: bits)
         iconv(descriptor, nil, nil, nil, nil)
         return output.withUnsafeMutableBytes { room in
             var source = UnsafeMutablePointer<CChar>(
