@@ -13,9 +13,15 @@ package final class MemoryBudget: Sendable {
 
     package let limit: ByteCount
     private let used = Atomic<Int>(0)
-    private let accounts = Mutex<[ObjectIdentifier: AccountReference]>([:])
+    private let accounts = Mutex(Accounts())
 
     private struct AccountReference { weak var account: MemoryAccount? }
+
+    private struct Accounts: ~Copyable {
+        var references: [ObjectIdentifier: AccountReference] = [:]
+        /// Released accounts are looked for when there are this many, so that opening one stays cheap.
+        var sweepAt = 64
+    }
 
     package init(limit: ByteCount) { self.limit = limit }
 
@@ -32,15 +38,18 @@ package final class MemoryBudget: Sendable {
     package func account(_ name: String) -> MemoryAccount {
         let account = MemoryAccount(name: name, budget: self)
         accounts.withLock { accounts in
-            if accounts.count % 64 == 63 { accounts = accounts.filter { $0.value.account != nil } }
-            accounts[ObjectIdentifier(account)] = AccountReference(account: account)
+            if accounts.references.count >= accounts.sweepAt {
+                accounts.references = accounts.references.filter { $0.value.account != nil }
+                accounts.sweepAt = max(64, 2 * accounts.references.count)
+            }
+            accounts.references[ObjectIdentifier(account)] = AccountReference(account: account)
         }
         return account
     }
 
     /// Name and bytes held of every open account, largest first.
     package var holdings: [(name: String, held: ByteCount)] {
-        let open = accounts.withLock { $0.values.compactMap(\.account) }
+        let open = accounts.withLock { $0.references.values.compactMap(\.account) }
         return open.map { ($0.name, $0.held) }.sorted { $0.held > $1.held }
     }
 

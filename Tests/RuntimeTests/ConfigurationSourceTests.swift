@@ -11,7 +11,8 @@ import Testing
         let path = ComponentHarness.makeTemporaryDirectory()
         for (name, bytes) in files {
             let file = URL(fileURLWithPath: path + "/" + name)
-            try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data(bytes).write(to: file)
         }
         return path
@@ -33,7 +34,7 @@ import Testing
 
     @Test("What cannot be read is refused with its path")
     func refusals() throws {
-        let path = try directory(["big.alloy": Array(repeating: 0x20, count: 100), "bad.alloy": [0x61, 0xFF]])
+        let path = try directory(["big.alloy": Array(repeating: 0x20, count: 100), "zbad.alloy": [0x61, 0xFF]])
         defer { try? FileManager.default.removeItem(atPath: path) }
         func message(_ name: String, limit: Int = 1000) -> String {
             do {
@@ -43,8 +44,8 @@ import Testing
         }
         #expect(message("/none.alloy") == "stat /none.alloy: no such file or directory")
         #expect(message("/big.alloy", limit: 99) == "read /big.alloy: larger than 99B")
-        #expect(message("", limit: 50).contains("larger than"))
-        #expect(message("/bad.alloy") == "read /bad.alloy: not valid UTF-8")
+        #expect(message("", limit: 99).hasPrefix("read /big.alloy: larger than"))
+        #expect(message("/zbad.alloy") == "read /zbad.alloy: not valid UTF-8")
     }
 
     @Test("Byte order marks are understood")
@@ -60,14 +61,16 @@ import Testing
         #expect(throws: UnreadableText.self) { try ConfigurationSource.read(path + "/odd.alloy") }
     }
 
-    @Test("SHA-256 agrees with the standard's examples", arguments: [
-        ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        (
-            "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
-        ),
-    ])
+    @Test(
+        "SHA-256 agrees with the standard's examples",
+        arguments: [
+            ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (
+                "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+                "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+            ),
+        ])
     func digests(_ text: String, _ expected: String) {
         #expect(SHA256.hex(of: text) == expected)
         var piecewise = SHA256()

@@ -41,7 +41,10 @@ import Testing
         #expect(harness.arguments("adder.y") == "a = 11\nb = 2")
         harness.start()
         #expect(harness.health("adder.x/test.value.sum") == "healthy: started component")
-        #expect(harness.metric("alloy_component_controller_running_components", ["controller_id": "adder.x", "health_type": "healthy"]) == 1)
+        #expect(
+            harness.metric(
+                "alloy_component_controller_running_components", ["controller_id": "adder.x", "health_type": "healthy"])
+                == 1)
     }
 
     @Test("Updates flow in and out without touching what does not change")
@@ -84,29 +87,38 @@ import Testing
         harness.start()
         _ = harness.journal.take()
         harness.load("declare \"d\" { test.value \"a\" { input = 2 }\n test.value \"c\" { input = 1 } }\nd \"x\" { }")
-        #expect(harness.journal.take().sorted() == [
-            "make d.x/test.value.c", "start d.x/test.value.c", "stop d.x/test.value.b", "update d.x/test.value.a",
-        ])
+        #expect(
+            harness.journal.take().sorted() == [
+                "make d.x/test.value.c", "start d.x/test.value.c", "stop d.x/test.value.b", "update d.x/test.value.a",
+            ])
         harness.load("")
         #expect(harness.journal.take().sorted() == ["stop d.x/test.value.a", "stop d.x/test.value.c"])
         #expect(harness.runtime.allComponents().isEmpty)
     }
 
-    @Test("Errors in the use of a custom component are told", arguments: [
-        ("declare \"d\" { argument \"a\" { } }\nd \"x\" { }", "1:15: missing required argument \"a\" to module"),
-        ("declare \"d\" { }\nd \"x\" { b = 1 }", "-: Provided argument \"b\" is not defined in the module"),
-        ("declare \"d\" { nonsense \"x\" { } }\nd \"x\" { }", "1:15: cannot find the definition of component name \"nonsense\""),
-        ("declare \"d\" { }\nd \"x\" { c { } }", "2:9: nested blocks not supported here"),
-        (
-            "import.string \"i\" { content = \"declare \\\"d\\\" { }\" }\ni.e \"x\" { }",
-            "2:1: custom component \"i.e\" is not declared"
-        ),
-        (
-            "import.string \"i\" { content = \"declare \\\"d\\\" { d \\\"y\\\" { } }\" }\ni.d \"x\" { }",
-            "i:1:15: custom component \"d\" contains itself: d > d"
-        ),
-        ("foreach \"f\" {\n collection = [1]\n var = \"v\"\n}", "1:1: the block template is missing in the foreach block"),
-    ])
+    @Test(
+        "Errors in the use of a custom component are told",
+        arguments: [
+            ("declare \"d\" { argument \"a\" { } }\nd \"x\" { }", "1:15: missing required argument \"a\" to module"),
+            ("declare \"d\" { }\nd \"x\" { b = 1 }", "-: Provided argument \"b\" is not defined in the module"),
+            (
+                "declare \"d\" { nonsense \"x\" { } }\nd \"x\" { }",
+                "1:15: cannot find the definition of component name \"nonsense\""
+            ),
+            ("declare \"d\" { }\nd \"x\" { c { } }", "2:9: nested blocks not supported here"),
+            (
+                "import.string \"i\" { content = \"declare \\\"d\\\" { }\" }\ni.e \"x\" { }",
+                "2:1: custom component \"i.e\" is not declared"
+            ),
+            (
+                "import.string \"i\" { content = \"declare \\\"d\\\" { d \\\"y\\\" { } }\" }\ni.d \"x\" { }",
+                "i:1:15: custom component \"d\" contains itself: d > d"
+            ),
+            (
+                "foreach \"f\" {\n collection = [1]\n var = \"v\"\n}",
+                "1:1: the block template is missing in the foreach block"
+            ),
+        ])
     func errors(_ text: String, _ expected: String) {
         let harness = RuntimeHarness(stability: .experimental)
         let problems = harness.problems(text)
@@ -142,7 +154,9 @@ import Testing
     @Test("Unfolding is bounded")
     func bombs() {
         var text = "declare \"d0\" { test.value \"a\" { input = 1 } }\n"
-        for index in 1...24 { text += "declare \"d\(index)\" {\n d\(index - 1) \"a\" { }\n d\(index - 1) \"b\" { }\n}\n" }
+        for index in 1...24 {
+            text += "declare \"d\(index)\" {\n d\(index - 1) \"a\" { }\n d\(index - 1) \"b\" { }\n}\n"
+        }
         let harness = RuntimeHarness(maximumNodes: 2_000)
         let problems = harness.problems(text + "d24 \"x\" { }")
         #expect(problems.contains { $0.hasSuffix("the configuration unfolds into more than 2000 nodes") })
@@ -153,8 +167,9 @@ import Testing
         #expect(deep.problems(chain + "d100 \"x\" { }").contains { $0.contains("nested more than 32 deep") })
         let large = RuntimeHarness(stability: .experimental)
         let items = Array(repeating: "1", count: 10_001).joined(separator: ",")
-        #expect(large.problems("foreach \"f\" {\n collection = [\(items)]\n var = \"v\"\n template { }\n}")
-            == ["2:2: \"collection\" has more than 10000 items"])
+        #expect(
+            large.problems("foreach \"f\" {\n collection = [\(items)]\n var = \"v\"\n template { }\n}")
+                == ["2:2: \"collection\" has more than 10000 items"])
     }
 
     @Test("foreach makes a module per item, keeps it while the item stays, and needs its stability level")
@@ -175,20 +190,30 @@ import Testing
         }
         #expect(harness.problems(text("[{name = \"a\"}, {name = \"b\"}, {name = \"b\"}]")) == [])
         harness.start()
-        #expect(harness.runtime.component("foreach.f")?.moduleIDs == ["foreach.f/foreach_a_1", "foreach.f/foreach_b_1", "foreach.f/foreach_b_2"])
+        #expect(
+            harness.runtime.component("foreach.f")?.moduleIDs == [
+                "foreach.f/foreach_a_1", "foreach.f/foreach_b_1", "foreach.f/foreach_b_2",
+            ])
         #expect(harness.exports("foreach.f/foreach_b_2/test.value.v") == "output = \"b!\"")
         _ = harness.journal.take()
         harness.load(text("[{name = \"c.d\"}, {name = \"b\"}]"))
-        #expect(harness.journal.take().sorted() == [
-            "make foreach.f/foreach_c_d_1/test.value.v", "start foreach.f/foreach_c_d_1/test.value.v",
-            "stop foreach.f/foreach_a_1/test.value.v", "stop foreach.f/foreach_b_2/test.value.v",
-        ])
+        #expect(
+            harness.journal.take().sorted() == [
+                "make foreach.f/foreach_c_d_1/test.value.v", "start foreach.f/foreach_c_d_1/test.value.v",
+                "stop foreach.f/foreach_a_1/test.value.v", "stop foreach.f/foreach_b_2/test.value.v",
+            ])
         // Between loads the collection and what the template refers to may change, too.
-        harness.load("test.relay \"r\" { }\nforeach \"f\" {\n collection = [test.relay.r.count]\n var = \"i\"\n template { test.value \"v\" { input = i } }\n}")
+        harness.load(
+            "test.relay \"r\" { }\nforeach \"f\" {\n collection = [test.relay.r.count]\n var = \"i\"\n template { test.value \"v\" { input = i } }\n}"
+        )
         _ = harness.journal.take()
         harness.send("test.relay.r")
         #expect(harness.exports("foreach.f/foreach_1_1/test.value.v") == "output = 1")
-        #expect(harness.journal.take() == ["make foreach.f/foreach_1_1/test.value.v", "stop foreach.f/foreach_0_1/test.value.v", "start foreach.f/foreach_1_1/test.value.v"])
+        #expect(
+            harness.journal.take() == [
+                "make foreach.f/foreach_1_1/test.value.v", "stop foreach.f/foreach_0_1/test.value.v",
+                "start foreach.f/foreach_1_1/test.value.v",
+            ])
         #expect(RuntimeHarness().problems(text("[]")).first?.contains("stability level") == true)
     }
 }
@@ -252,12 +277,17 @@ import Testing
         #expect(harness.metric("alloy_component_controller_running_components", ["health_type": "unhealthy"]) == 1)
     }
 
-    @Test("What is imported may hold declares and imports only", arguments: [
-        ("test.value \"a\" { input = 1 }", "only declare and import blocks are allowed in a module, got test.value"),
-        ("x = 1", "only declare and import blocks are allowed in a module"),
-        ("declare { }", "block \"declare\" must have a label"),
-        ("import.http \"h\" { url = \"x\" }", "block \"import.http\" is not supported"),
-    ])
+    @Test(
+        "What is imported may hold declares and imports only",
+        arguments: [
+            (
+                "test.value \"a\" { input = 1 }",
+                "only declare and import blocks are allowed in a module, got test.value"
+            ),
+            ("x = 1", "only declare and import blocks are allowed in a module"),
+            ("declare { }", "block \"declare\" must have a label"),
+            ("import.http \"h\" { url = \"x\" }", "block \"import.http\" is not supported"),
+        ])
     func refusals(_ content: String, _ expected: String) {
         let harness = RuntimeHarness()
         let quoted = StringLiteral.quoted(content)
@@ -272,6 +302,9 @@ import Testing
         _ = harness.write("self.alloy", "import.file \"again\" { filename = \"\(path)\" }")
         let problems = harness.problems("import.file \"f\" { filename = \"\(path)\" }")
         #expect(problems.contains { $0.contains("nested more than 16 deep") }, "\(problems)")
-        #expect(harness.problems("import.file \"f\" { filename = \"/nonexistent\" }").contains { $0.contains("no such file") })
+        #expect(
+            harness.problems("import.file \"f\" { filename = \"/nonexistent\" }").contains {
+                $0.contains("no such file")
+            })
     }
 }

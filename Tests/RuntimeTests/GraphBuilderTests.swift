@@ -36,44 +36,46 @@ import Testing
         #expect(built.graph["test.value.b"]?.references.map(\.field) == [["output"]])
     }
 
-    @Test("Structural errors are all told, with Alloy's words and a suggestion", arguments: [
-        ("x = 1", ["1:1: unrecognized attribute x"]),
-        ("test.valeu \"a\" { }", ["1:1: cannot find the definition of component name \"test.valeu\""]),
-        ("test.value { input = 1 }", ["1:1: component \"test.value\" must have a label"]),
-        ("test.singleton \"x\" { }", ["1:16: component \"test.singleton\" does not support specifying labels"]),
-        (
-            "test.value \"a\" { input = 1 }\ntest.value \"a\" { input = 2 }",
-            ["2:1: block test.value.a already declared at 1:1"]
-        ),
-        ("http { }\nhttp { }", ["2:1: duplicate definition of \"http\""]),
-        (
-            "test.experimental \"a\" { }",
-            [
-                "1:1: component \"test.experimental\" is at stability level \"experimental\", which is below the "
-                    + "minimum allowed stability level \"generally-available\". Use --stability.level command-line "
-                    + "flag to enable \"experimental\" features"
-            ]
-        ),
-        (
-            "test.community \"a\" { }",
-            [
-                "1:1: the component \"test.community\" is a community component. Use the "
-                    + "--feature.community-components.enabled command-line flag to enable community components"
-            ]
-        ),
-        ("argument \"a\" { }", ["1:1: argument blocks only allowed inside a module"]),
-        ("export \"a\" { value = 1 }", ["1:1: export blocks only allowed inside a module"]),
-        ("remotecfg { }", ["1:1: block \"remotecfg\" is not supported"]),
-        ("import.git \"a\" { }", ["1:1: block \"import.git\" is not supported"]),
-        ("declare \"declare\" { }", ["1:1: 'declare' is not a valid label for a declare block"]),
-        (
-            "test.value \"a\" { input = test.value.bb.output }\ntest.value \"b\" { input = nothing.at.all }",
-            [
-                "1:26: component \"test.value.bb.output\" does not exist or is out of scope",
-                "2:26: component \"nothing.at.all\" does not exist or is out of scope",
-            ]
-        ),
-    ])
+    @Test(
+        "Structural errors are all told, with Alloy's words and a suggestion",
+        arguments: [
+            ("x = 1", ["1:1: unrecognized attribute x"]),
+            ("test.valeu \"a\" { }", ["1:1: cannot find the definition of component name \"test.valeu\""]),
+            ("test.value { input = 1 }", ["1:1: component \"test.value\" must have a label"]),
+            ("test.singleton \"x\" { }", ["1:16: component \"test.singleton\" does not support specifying labels"]),
+            (
+                "test.value \"a\" { input = 1 }\ntest.value \"a\" { input = 2 }",
+                ["2:1: block test.value.a already declared at 1:1"]
+            ),
+            ("http { }\nhttp { }", ["2:1: duplicate definition of \"http\""]),
+            (
+                "test.experimental \"a\" { }",
+                [
+                    "1:1: component \"test.experimental\" is at stability level \"experimental\", which is below the "
+                        + "minimum allowed stability level \"generally-available\". Use --stability.level command-line "
+                        + "flag to enable \"experimental\" features"
+                ]
+            ),
+            (
+                "test.community \"a\" { }",
+                [
+                    "1:1: the component \"test.community\" is a community component. Use the "
+                        + "--feature.community-components.enabled command-line flag to enable community components"
+                ]
+            ),
+            ("argument \"a\" { }", ["1:1: argument blocks only allowed inside a module"]),
+            ("export \"a\" { value = 1 }", ["1:1: export blocks only allowed inside a module"]),
+            ("remotecfg { }", ["1:1: block \"remotecfg\" is not supported"]),
+            ("import.git \"a\" { }", ["1:1: block \"import.git\" is not supported"]),
+            ("declare \"declare\" { }", ["1:1: 'declare' is not a valid label for a declare block"]),
+            (
+                "test.value \"a\" { input = test.value.bb.output }\ntest.value \"b\" { input = nothing.at.all }",
+                [
+                    "1:26: component \"test.value.bb.output\" does not exist or is out of scope",
+                    "2:26: component \"nothing.at.all\" does not exist or is out of scope",
+                ]
+            ),
+        ])
     func structuralErrors(_ text: String, _ expected: [String]) {
         #expect(problems(text) == expected)
     }
@@ -114,7 +116,9 @@ import Testing
     @Test("Declares that contain each other are refused before anything is made")
     func recursiveDeclares() {
         #expect(
-            problems("declare \"a\" { b \"x\" { } }\ndeclare \"b\" { a \"x\" { } }") == ["1:1: cycle: declare.a, declare.b"])
+            problems("declare \"a\" { b \"x\" { } }\ndeclare \"b\" { a \"x\" { } }") == [
+                "1:1: cycle: declare.a, declare.b"
+            ])
         #expect(problems("declare \"a\" { a \"x\" { } }") == ["1:1: self reference: declare.a"])
     }
 
@@ -124,7 +128,9 @@ import Testing
         #expect(!deprecated.hasErrors && deprecated.items.map(\.severity) == [.warning])
         let gated = build("test.value \"a\" { input = array.combine_maps([], [], []) }").diagnostics
         #expect(gated.hasErrors)
-        #expect(!build("test.value \"a\" { input = array.combine_maps([], [], []) }", stability: .experimental).diagnostics.hasErrors)
+        #expect(
+            !build("test.value \"a\" { input = array.combine_maps([], [], []) }", stability: .experimental).diagnostics
+                .hasErrors)
     }
 
     @Test("A hundred thousand blocks, a long chain and many errors take bounded time and report")
@@ -135,7 +141,9 @@ import Testing
         #expect(chain.diagnostics.isEmpty && chain.graph.order.count == 100_000)
 
         var cycle = ""
-        for index in 0..<20_000 { cycle += "test.value \"n\(index)\" { input = test.value.n\((index + 1) % 20_000).output }\n" }
+        for index in 0..<20_000 {
+            cycle += "test.value \"n\(index)\" { input = test.value.n\((index + 1) % 20_000).output }\n"
+        }
         let found = build(cycle).diagnostics.items
         #expect(found.count == 1 && found[0].message.hasSuffix("test.value.n19 and 19980 more"))
 

@@ -13,7 +13,9 @@ private struct Numbers: RandomNumberGenerator {
 }
 
 @Suite struct GraphPlannerTests {
-    private func node(_ id: String, _ dependencies: [String] = [], type: String = "t", content: Int64 = 0) -> GraphOutline.Node {
+    private func node(_ id: String, _ dependencies: [String] = [], type: String = "t", content: Int64 = 0)
+        -> GraphOutline.Node
+    {
         let body = Body([.attribute(Attribute("x", Expression(.literal(Literal(kind: .integer, text: "\(content)")))))])
         return GraphOutline.Node(id: id, type: type, block: BlockStatement(id, body: body), dependencies: dependencies)
     }
@@ -41,7 +43,9 @@ private struct Numbers: RandomNumberGenerator {
 
     @Test("Taking everything away stops producers before their consumers")
     func emptyWanted() {
-        let running = GraphOutline([node("sink"), node("a", ["sink"]), node("b", ["sink"]), node("source", ["a", "b"])])
+        let running = GraphOutline([
+            node("sink"), node("a", ["sink"]), node("b", ["sink"]), node("source", ["a", "b"]),
+        ])
         let plan = GraphPlanner(running: running, wanted: GraphOutline([])).plan()
         #expect(plan.stopOrder == [["source"], ["b", "a"], ["sink"]])
     }

@@ -8,19 +8,28 @@ import Testing
 @testable import Runtime
 
 @Suite struct LogFormatTests {
-    private func record(_ message: String, _ metadata: [(key: LogKey, value: String)] = [], level: LogLevel = .info) -> LogRecord {
+    private func record(_ message: String, _ metadata: [(key: LogKey, value: String)] = [], level: LogLevel = .info)
+        -> LogRecord
+    {
         LogRecord(timeNanoseconds: 1_700_000_000_123_456_000, level: level, message: message, metadata: metadata)
     }
 
-    private func text(_ record: LogRecord, _ format: LogFormat) -> String { String(decoding: format.line(record), as: UTF8.self) }
+    private func text(_ record: LogRecord, _ format: LogFormat) -> String {
+        String(decoding: format.line(record), as: UTF8.self)
+    }
 
-    @Test("logfmt lines quote what Go's slog quotes", arguments: [
-        ("plain", "plain"), ("two words", "\"two words\""), ("", "\"\""), ("a=b", "\"a=b\""), ("a\"b", "\"a\\\"b\""),
-        ("back\\slash", "back\\slash"), ("line\nbreak", "\"line\\nbreak\""), ("é", "é"), ("\u{A0}", "\"\\u00a0\""),
-        ("tab\t", "\"tab\\t\""), ("/path/x:1", "/path/x:1"), ("<>&'", "<>&'"), ("\u{7F}", "\u{7F}"),
-    ])
+    @Test(
+        "logfmt lines quote what Go's slog quotes",
+        arguments: [
+            ("plain", "plain"), ("two words", "\"two words\""), ("", "\"\""), ("a=b", "\"a=b\""),
+            ("a\"b", "\"a\\\"b\""),
+            ("back\\slash", "back\\slash"), ("line\nbreak", "\"line\\nbreak\""), ("é", "é"), ("\u{A0}", "\"\\u00a0\""),
+            ("tab\t", "\"tab\\t\""), ("/path/x:1", "/path/x:1"), ("<>&'", "<>&'"), ("\u{7F}", "\u{7F}"),
+        ])
     func quoting(_ value: String, _ expected: String) {
-        #expect(text(record("m", [("k", value)]), .logfmt) == "ts=2023-11-14T22:13:20.123456Z level=info msg=m k=\(expected)\n")
+        #expect(
+            text(record("m", [("k", value)]), .logfmt)
+                == "ts=2023-11-14T22:13:20.123456Z level=info msg=m k=\(expected)\n")
     }
 
     @Test("JSON lines have the same keys in the same order")
@@ -31,10 +40,13 @@ import Testing
                 + "\"err\":\"x\\\\y\",\"bad_key\":\"1\"}\n")
     }
 
-    @Test("Times are RFC 3339 with the decimals there are", arguments: [
-        (0, "1970-01-01T00:00:00Z"), (-1, "1969-12-31T23:59:59.999999999Z"), (951_782_400_000_000_000, "2000-02-29T00:00:00Z"),
-        (1_709_251_199_500_000_000, "2024-02-29T23:59:59.5Z"), (4_102_444_800_000_000_000, "2100-01-01T00:00:00Z"),
-    ])
+    @Test(
+        "Times are RFC 3339 with the decimals there are",
+        arguments: [
+            (0, "1970-01-01T00:00:00Z"), (-1, "1969-12-31T23:59:59.999999999Z"),
+            (951_782_400_000_000_000, "2000-02-29T00:00:00Z"),
+            (1_709_251_199_500_000_000, "2024-02-29T23:59:59.5Z"), (4_102_444_800_000_000_000, "2100-01-01T00:00:00Z"),
+        ])
     func times(_ nanoseconds: Int64, _ expected: String) { #expect(LogTime.text(nanoseconds) == expected) }
 }
 
@@ -57,12 +69,20 @@ import Testing
         #expect(harness.log.contains("level=info msg=\"default again\"\n"))
     }
 
-    @Test("Settings that cannot be honoured are refused", arguments: [
-        ("logging { destination = \"windows_event_log\" }", "\"destination\" must be \"stderr\": \"windows_event_log\" exists on Windows only"),
-        ("logging { level = \"loud\" }", "\"loud\" should be one of \"debug\", \"info\", \"warn\", \"error\""),
-        ("tracing { sampling_fraction = 2 }", "\"sampling_fraction\" must be a number between 0 and 1"),
-        ("http { tls { min_version = \"SSL3\" } }", "\"min_version\" must be one of \"TLS10\", \"TLS11\", \"TLS12\", \"TLS13\""),
-    ])
+    @Test(
+        "Settings that cannot be honoured are refused",
+        arguments: [
+            (
+                "logging { destination = \"windows_event_log\" }",
+                "\"destination\" must be \"stderr\": \"windows_event_log\" exists on Windows only"
+            ),
+            ("logging { level = \"loud\" }", "\"loud\" should be one of \"debug\", \"info\", \"warn\", \"error\""),
+            ("tracing { sampling_fraction = 2 }", "\"sampling_fraction\" must be a number between 0 and 1"),
+            (
+                "http { tls { min_version = \"SSL3\" } }",
+                "\"min_version\" must be one of \"TLS10\", \"TLS11\", \"TLS12\", \"TLS13\""
+            ),
+        ])
     func refusals(_ text: String, _ expected: String) {
         let result = RuntimeHarness().load(text)
         #expect(result.diagnostics.items.map(\.message) == [expected])

@@ -23,7 +23,10 @@ final class RuntimeHarness {
     private var lifetime: Task<Void, Never>?
     let hasEnded = Flag()
 
-    init(stability: Stability = .generallyAvailable, community: Bool = false, deadline: Duration = .seconds(600), maximumNodes: Int = 250_000) {
+    init(
+        stability: Stability = .generallyAvailable, community: Bool = false, deadline: Duration = .seconds(600),
+        maximumNodes: Int = 250_000
+    ) {
         directory = ComponentHarness.makeTemporaryDirectory()
         let lines = logLines
         router = LogRouter { lines.append($0) }
@@ -36,7 +39,8 @@ final class RuntimeHarness {
             liveData: LiveDataHub())
         runtime = Runtime(
             services: services, registry: ComponentRegistry(stubComponents),
-            gates: FeatureGates(minimumStability: stability, allowsCommunityComponents: community, maximumNodes: maximumNodes),
+            gates: FeatureGates(
+                minimumStability: stability, allowsCommunityComponents: community, maximumNodes: maximumNodes),
             shutdownDeadline: deadline, version: "1.2.3", logRouter: router)
     }
 
@@ -98,7 +102,8 @@ final class RuntimeHarness {
 
     /// The exports of a component as `name = value` lines.
     func exports(_ id: String) -> String? {
-        runtime.component(id)?.exports.alloyText(includingDefaults: true).trimmingCharacters(in: .whitespacesAndNewlines)
+        runtime.component(id)?.exports.alloyText(includingDefaults: true).trimmingCharacters(
+            in: .whitespacesAndNewlines)
     }
 
     func arguments(_ id: String) -> String? {

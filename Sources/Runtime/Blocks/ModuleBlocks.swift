@@ -47,7 +47,8 @@ struct ForeachBlock: Block {
         collection = block.required("collection", "Items to make the template's components for.")
         variable = block.required("var", "Name of the variable that holds the current item.")
         idKey = block.optional("id", default: "", "Field of an item that tells it from the others.")
-        hashesStringID = block.optional("hash_string_id", default: false, "Whether text that tells items apart is hashed.")
+        hashesStringID = block.optional(
+            "hash_string_id", default: false, "Whether text that tells items apart is hashed.")
         enablesMetrics = block.optional(
             "enable_metrics", default: false, "Whether the components expose their own metrics.")
         if collection.count > ForeachBlock.itemLimit {

@@ -48,7 +48,9 @@ struct SHA256 {
         let bits = length &* 8
         var tail: [UInt8] = [0x80]
         while (pending.count + tail.count) % 64 != 56 { tail.append(0) }
-        for shift in stride(from: 56, through: 0, by: -8) { tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
+        }
         update(tail)
         var text = ""
         for word in state {
@@ -71,19 +73,19 @@ struct SHA256 {
             let second = rotated(late, 17) ^ rotated(late, 19) ^ (late >> 10)
             schedule[index] = schedule[index - 16] &+ first &+ schedule[index - 7] &+ second
         }
-        var work = state
+        var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+        var (e, f, g, h) = (state[4], state[5], state[6], state[7])
         for index in 0..<64 {
-            let (a, e) = (work[0], work[4])
-            let choice = (e & work[5]) ^ (~e & work[6])
             let upper = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
-            let one = work[7] &+ upper &+ choice &+ SHA256.constants[index] &+ schedule[index]
-            let majority = (a & work[1]) ^ (a & work[2]) ^ (work[1] & work[2])
+            let choice = (e & f) ^ (~e & g)
+            let one = h &+ upper &+ choice &+ SHA256.constants[index] &+ schedule[index]
             let lower = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
-            for position in (1..<8).reversed() { work[position] = work[position - 1] }
-            work[4] = work[4] &+ one
-            work[0] = one &+ lower &+ majority
+            let majority = (a & b) ^ (a & c) ^ (b & c)
+            (h, g, f, e) = (g, f, e, d &+ one)
+            (d, c, b, a) = (c, b, a, one &+ lower &+ majority)
         }
-        for index in 0..<8 { state[index] = state[index] &+ work[index] }
+        let sums: [UInt32] = [a, b, c, d, e, f, g, h]
+        for (index, sum) in sums.enumerated() { state[index] = state[index] &+ sum }
     }
 
     private func rotated(_ word: UInt32, _ count: UInt32) -> UInt32 { word >> count | word << (32 - count) }

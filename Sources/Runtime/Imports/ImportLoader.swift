@@ -47,7 +47,8 @@ struct ImportLoader: Sendable {
             _ arguments: ImportArguments, label: String, modulePath: String, depth: Int
         ) throws(ImportError) -> DeclareScope {
             guard depth < ImportLoader.depthLimit else {
-                throw ImportError(description: "import \"\(label)\" is nested more than \(ImportLoader.depthLimit) deep")
+                throw ImportError(
+                    description: "import \"\(label)\" is nested more than \(ImportLoader.depthLimit) deep")
             }
             switch arguments {
             case .string(let block):

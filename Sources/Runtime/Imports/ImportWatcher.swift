@@ -15,7 +15,10 @@ struct ImportWatcher: Sendable {
     func run() async throws {
         while true {
             let source = record.snapshot.importSource
-            guard let interval = source?.arguments.interval else { try await waitForCancellation(); return }
+            guard let interval = source?.arguments.interval else {
+                try await waitForCancellation()
+                return
+            }
             try await services.clock.sleep(for: interval)
             // The arguments may be others by now.
             guard let source = record.snapshot.importSource else { continue }

@@ -221,7 +221,8 @@ extension Supervisor {
         } else {
             problems.append(
                 Diagnostic(
-                    .error, "missing required argument \"\(node.node.label)\" to module", at: node.node.block.nameRange))
+                    .error, "missing required argument \"\(node.node.label)\" to module", at: node.node.block.nameRange)
+            )
         }
         return problems
     }
@@ -238,7 +239,8 @@ extension Supervisor {
             let known = Spelling.note(for: node.node.block.name, among: node.module.declares.names)
             problems.append(
                 Diagnostic(
-                    .error, "custom component \"\(node.node.block.name)\" is not declared", at: node.node.block.nameRange,
+                    .error, "custom component \"\(node.node.block.name)\" is not declared",
+                    at: node.node.block.nameRange,
                     notes: known.map { [$0] } ?? []))
             return problems
         }
@@ -261,7 +263,8 @@ extension Supervisor {
                 definition: match.definition, arguments: given)
             if await !reload(child, to: content, transition) {
                 problems.append(
-                    Diagnostic(.error, "updating custom component: its definition has errors", at: node.node.block.nameRange))
+                    Diagnostic(
+                        .error, "updating custom component: its definition has errors", at: node.node.block.nameRange))
             }
         }
         _ = publish(child.exports, of: node)
@@ -277,7 +280,8 @@ extension Supervisor {
         for name in given.keys.sorted() where child.graph.places["argument." + name] == nil {
             problems.append(
                 Diagnostic(
-                    .error, "Provided argument \"\(name)\" is not defined in the module", at: node.node.block.nameRange))
+                    .error, "Provided argument \"\(name)\" is not defined in the module", at: node.node.block.nameRange)
+            )
         }
         guard problems.isEmpty else { return problems }
         let changed = Set(given.keys).union(before.keys).filter { given[$0] != before[$0] }
@@ -313,7 +317,8 @@ extension Supervisor {
                 path.insert(around.name, at: 0)
                 if around === definition {
                     return Diagnostic(
-                        .error, "custom component \"\(definition.name)\" contains itself: \(path.joined(separator: " > "))",
+                        .error,
+                        "custom component \"\(definition.name)\" contains itself: \(path.joined(separator: " > "))",
                         at: node.node.block.nameRange)
                 }
             }
@@ -321,7 +326,8 @@ extension Supervisor {
         }
         guard depth > Supervisor.depthLimit else { return nil }
         return Diagnostic(
-            .error, "custom components are nested more than \(Supervisor.depthLimit) deep", at: node.node.block.nameRange)
+            .error, "custom components are nested more than \(Supervisor.depthLimit) deep",
+            at: node.node.block.nameRange)
     }
 
     // MARK: Foreach
@@ -377,7 +383,10 @@ extension Supervisor {
             let content = ModuleContent(
                 bodies: [template.body], variables: variables, enclosing: node.module.declares, arguments: [:])
             if await !reload(child, to: content, transition) {
-                problems.append(Diagnostic(.error, "updating custom component in foreach: its template has errors", at: template.nameRange))
+                problems.append(
+                    Diagnostic(
+                        .error, "updating custom component in foreach: its template has errors", at: template.nameRange)
+                )
                 break
             }
         }

@@ -40,7 +40,8 @@ actor Supervisor {
         self.settings = settings
         self.directory = directory
         let clock = settings.services.clock
-        log = Log(sink: settings.services.logSink, clock: clock, metadata: [("controller_path", "/"), ("controller_id", "")])
+        log = Log(
+            sink: settings.services.logSink, clock: clock, metadata: [("controller_path", "/"), ("controller_id", "")])
         dirty = DirtyQueue(clock: clock)
         rootScope = Scope(standardLibrary: settings.standardLibrary)
         root = ModuleState(
@@ -113,7 +114,8 @@ actor Supervisor {
         defer { end() }
         guard !hasShutDown else {
             return LoadResult(
-                diagnostics: Diagnostics([Diagnostic(.error, "the process is shutting down", at: .unknown)]), applied: false)
+                diagnostics: Diagnostics([Diagnostic(.error, "the process is shutting down", at: .unknown)]),
+                applied: false)
         }
         let parsed = ParsedSource(source)
         guard !parsed.diagnostics.hasErrors else { return LoadResult(diagnostics: parsed.diagnostics, applied: false) }
