@@ -31,6 +31,12 @@ package struct GoTimeLayout: Sendable {
         (elements, sources) = Self.compile(Array(text.utf8))
     }
 
+    /// Compiles `layout` as it stands, even where it is the name of a constant.
+    package init(verbatim layout: String) {
+        self.layout = layout
+        (elements, sources) = Self.compile(Array(layout.utf8))
+    }
+
     /// Go's named layouts.
     package static let named: [String: String] = [
         "ANSIC": "Mon Jan _2 15:04:05 2006", "UnixDate": "Mon Jan _2 15:04:05 MST 2006",
