@@ -60,21 +60,4 @@ import Testing
         }
         #expect(throws: UnreadableText.self) { try ConfigurationSource.read(path + "/odd.alloy") }
     }
-
-    @Test(
-        "SHA-256 agrees with the standard's examples",
-        arguments: [
-            ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-            ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-            (
-                "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-                "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
-            ),
-        ])
-    func digests(_ text: String, _ expected: String) {
-        #expect(SHA256.hex(of: text) == expected)
-        var piecewise = SHA256()
-        for byte in text.utf8 { piecewise.update([byte]) }
-        #expect(piecewise.hexDigest() == expected)
-    }
 }

@@ -2,6 +2,7 @@ import AlloySyntax
 import ComponentKit
 import Essentials
 import Testing
+import Transport
 
 @testable import Runtime
 
@@ -286,7 +287,7 @@ import Testing
             ),
             ("x = 1", "only declare and import blocks are allowed in a module"),
             ("declare { }", "block \"declare\" must have a label"),
-            ("import.http \"h\" { url = \"x\" }", "block \"import.http\" is not supported"),
+            ("import.git \"h\" { }", "block \"import.git\" is not supported"),
         ])
     func refusals(_ content: String, _ expected: String) {
         let harness = RuntimeHarness()
@@ -306,5 +307,40 @@ import Testing
             harness.problems("import.file \"f\" { filename = \"/nonexistent\" }").contains {
                 $0.contains("no such file")
             })
+    }
+
+    @Test("Modules come over HTTP and are asked for again")
+    func http() async throws {
+        let harness = RuntimeHarness()
+        let value = Box<String>()
+        value.set("1")
+        var router = HTTPRouter()
+        router.on(.get, "/m/a.alloy") { request in
+            guard request.fields["x-key"] == "k" else { return .text(.init(integerLiteral: 403), "no") }
+            return .text(
+                .init(integerLiteral: 200),
+                "declare \"d\" { export \"v\" { value = [module_path, \(value.value ?? "")] } }")
+        }
+        let settings = HTTPServerSettings(address: try #require(SocketAddress("127.0.0.1:0")))
+        let server = try await HTTPServer.bind(settings, router: router, on: harness.services.eventLoops)
+        let serving = Task { await server.run() }
+        defer { serving.cancel() }
+        let base = "http://\(server.address)/m/"
+        func text(_ key: String) -> String {
+            """
+            import.http "h" {
+                url     = "\(base)a.alloy"
+                headers = { "x-key" = "\(key)" }
+            }
+            h.d "x" { }
+            """
+        }
+        #expect(harness.problems(text("wrong")).contains { $0.hasSuffix("polling failed: unexpected status code 403") })
+        #expect(harness.problems(text("k")) == [])
+        harness.start()
+        #expect(harness.exports("h.d.x") == "v = [\"\(base)\", 1]")
+        value.set("2")
+        harness.advance(.seconds(60))
+        #expect(harness.settle(until: { harness.exports("h.d.x") == "v = [\"\(base)\", 2]" }))
     }
 }

@@ -1,4 +1,5 @@
 import AlloySyntax
+import TextFormats
 
 /// `argument "label" { ... }`: what a module may be given.
 struct ArgumentBlock: Block {

@@ -1,6 +1,7 @@
 package import AlloySyntax
 package import Essentials
 import Glibc
+import TextFormats
 
 /// The text of one configuration: a file, or every `*.alloy` file of a directory read as one.
 package struct ConfigurationSource: Sendable {

@@ -12,8 +12,8 @@ enum ImportKind: String, Sendable, CaseIterable {
     /// Why the block cannot be used; nil when it can.
     var refusal: String? {
         switch self {
-        case .file, .string: nil
-        case .http, .git: "block \"\(blockName)\" is not supported"
+        case .file, .string, .http: nil
+        case .git: "block \"\(blockName)\" is not supported"
         }
     }
 }

@@ -1,6 +1,8 @@
 import AlloySyntax
+import ComponentKit
 import Essentials
-import Glibc
+import TextFormats
+import Transport
 
 /// A module as it was imported.
 struct ImportedModule: Sendable {
@@ -22,7 +24,7 @@ struct ImportError: Error, Sendable, CustomStringConvertible {
     var diagnostics = Diagnostics()
 }
 
-/// Reads modules with the modules they import. Blocks.
+/// Reads modules with the modules they import.
 struct ImportLoader: Sendable {
     private static let depthLimit = 16
     private static let sizeLimit = ByteCount.mebibytes(16)
@@ -30,22 +32,26 @@ struct ImportLoader: Sendable {
 
     /// What expressions of nested imports see.
     let root: Scope
+    let services: EngineServices
 
     /// Reads what `arguments` name; `modulePath` is what the module around has.
-    func load(_ arguments: ImportArguments, label: String, modulePath: String) throws(ImportError) -> ImportedModule {
-        var session = Session(root: root)
-        let declares = try session.load(arguments, label: label, modulePath: modulePath, depth: 0)
+    func load(
+        _ arguments: ImportArguments, label: String, modulePath: String
+    ) async throws(ImportError) -> ImportedModule {
+        var session = Session(root: root, services: services)
+        let declares = try await session.load(arguments, label: label, modulePath: modulePath, depth: 0)
         return ImportedModule(declares: declares, digest: session.hash.hexDigest())
     }
 
     private struct Session {
         let root: Scope
+        let services: EngineServices
         var hash = SHA256()
         var filesRead = 0
 
         mutating func load(
             _ arguments: ImportArguments, label: String, modulePath: String, depth: Int
-        ) throws(ImportError) -> DeclareScope {
+        ) async throws(ImportError) -> DeclareScope {
             guard depth < ImportLoader.depthLimit else {
                 throw ImportError(
                     description: "import \"\(label)\" is nested more than \(ImportLoader.depthLimit) deep")
@@ -53,21 +59,50 @@ struct ImportLoader: Sendable {
             switch arguments {
             case .string(let block):
                 let text = block.content.asSecret.reveal { $0 }
-                return try parse([SourceFile(name: label, text: text)], modulePath: modulePath, depth: depth)
+                return try await parse([SourceFile(name: label, text: text)], modulePath: modulePath, depth: depth)
             case .file(let block):
                 let source: ConfigurationSource
                 do {
-                    source = try ConfigurationSource.read(block.path, limit: ImportLoader.sizeLimit)
+                    source = try await services.blocking.run {
+                        try ConfigurationSource.read(block.path, limit: ImportLoader.sizeLimit)
+                    }
                 } catch {
                     throw ImportError(description: "failed to read file: \(error)")
                 }
-                return try parse(source.files, modulePath: source.modulePath, depth: depth)
+                return try await parse(source.files, modulePath: source.modulePath, depth: depth)
+            case .http(let block):
+                let file = SourceFile(name: label, bytes: try await fetch(block))
+                return try await parse([file], modulePath: block.modulePath, depth: depth, isRemote: true)
+            }
+        }
+
+        /// The body of the response; every status but 200 is an error.
+        private func fetch(_ block: ImportHTTPBlock) async throws(ImportError) -> [UInt8] {
+            guard let url = block.url else { throw ImportError(description: "invalid URL") }
+            let client = HTTPClient(block.client, on: services.eventLoops, clock: services.clock)
+            defer { client.shutDown() }
+            var request = HTTPClientRequest(block.method, url)
+            for (name, value) in block.headers.sorted(by: { $0.key < $1.key }) { request.fields.add(name, value) }
+            if let body = block.body { request.body = Array(body.utf8) }
+            request.timeout = block.timeout
+            request.maximumBodyBytes = ImportLoader.sizeLimit
+            do {
+                let response = try await client.send(request)
+                let body = try await response.collect()
+                guard response.status.code == 200 else {
+                    throw ImportError(description: "polling failed: unexpected status code \(response.status.code)")
+                }
+                return body
+            } catch let error as ImportError {
+                throw error
+            } catch {
+                throw ImportError(description: "polling failed: \(error)")
             }
         }
 
         private mutating func parse(
-            _ files: [SourceFile], modulePath: String, depth: Int
-        ) throws(ImportError) -> DeclareScope {
+            _ files: [SourceFile], modulePath: String, depth: Int, isRemote: Bool = false
+        ) async throws(ImportError) -> DeclareScope {
             var declares: [String: Definition] = [:]
             var imports: [String: DeclareScope?] = [:]
             let scope = Scope(variables: ["module_path": .string(modulePath)], parent: root)
@@ -99,6 +134,12 @@ struct ImportLoader: Sendable {
                         if imports[label] != nil {
                             throw refusal(file, "import block redefined \(label)", block.nameRange)
                         }
+                        if isRemote, kind == .file {
+                            throw refusal(
+                                file,
+                                "importing a module via import.http that contains an import.file block is not supported",
+                                block.nameRange)
+                        }
                         if let text = kind.refusal { throw refusal(file, text, block.nameRange) }
                         let read = ImportArguments.read(kind, block, in: scope)
                         guard let arguments = read.value else {
@@ -106,7 +147,8 @@ struct ImportLoader: Sendable {
                                 description: "imported node \(label) failed to evaluate: \(read.diagnostics)",
                                 diagnostics: read.diagnostics)
                         }
-                        imports[label] = try load(arguments, label: label, modulePath: modulePath, depth: depth + 1)
+                        imports[label] = try await load(
+                            arguments, label: label, modulePath: modulePath, depth: depth + 1)
                     } else {
                         throw refusal(
                             file, "only declare and import blocks are allowed in a module, got \(block.name)",

@@ -27,11 +27,8 @@ struct ImportWatcher: Sendable {
     }
 
     private func look(_ source: ImportedModule.Source) async {
-        let (loader, label) = (loader, label)
         do {
-            let module = try await services.blocking.run {
-                try loader.load(source.arguments, label: label, modulePath: source.modulePath)
-            }
+            let module = try await loader.load(source.arguments, label: label, modulePath: source.modulePath)
             record.evaluated(.healthy("content updated"))
             let isNewer = record.snapshot.importSource == source && module.digest != record.imported?.digest
             if isNewer { record.imported(module) }

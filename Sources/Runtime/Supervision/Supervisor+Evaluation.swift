@@ -419,22 +419,20 @@ extension Supervisor {
         guard let arguments = read.value else { return problems }
         node.record.update { $0.arguments = read.values }
         node.importArguments = arguments
-        let loader = ImportLoader(root: rootScope)
+        let loader = ImportLoader(root: rootScope, services: settings.services)
         let label = node.node.label
         var modulePath = ""
         if case .string(let path)? = node.module.scope.variable("module_path") { modulePath = path }
         let path = modulePath
         do {
-            let imported = try await settings.services.blocking.run {
-                try loader.load(arguments, label: label, modulePath: path)
-            }
+            let imported = try await loader.load(arguments, label: label, modulePath: path)
             node.record.update { state in
                 state.imported = imported
                 state.importSource = ImportedModule.Source(arguments: arguments, modulePath: path)
             }
             _ = install(imported, node)
         } catch {
-            if let failure = error as? ImportError { problems.append(contentsOf: failure.diagnostics) }
+            problems.append(contentsOf: error.diagnostics)
             problems.append(Diagnostic(.error, "import \"\(label)\": \(error)", at: block.nameRange))
             // What was imported before stays in use.
             if let imported = node.record.imported { _ = install(imported, node) }

@@ -258,7 +258,8 @@ actor Supervisor {
         case .custom, .foreach: return { try await waitForCancellation() }
         case .importing:
             let watcher = ImportWatcher(
-                record: node.record, loader: ImportLoader(root: rootScope), services: settings.services, log: log,
+                record: node.record, loader: ImportLoader(root: rootScope, services: settings.services),
+                services: settings.services, log: log,
                 label: node.node.label)
             return { try await watcher.run() }
         default: return nil
