@@ -137,6 +137,23 @@ extension TransportTests {
             }
         }
 
+        @Test("A client of HTTP/1.0 gets a body without chunks that ends with the connection")
+        func http10() async throws {
+            try await withServer { router in
+                router.on(.get, "/stream") { _ in .stream(.ok, type: "a/b") { try await $0.write("streamed") } }
+                router.on(.get, "/") { _ in .text(.ok, "whole") }
+            } _: { server in
+                for (path, body) in [("/stream", "streamed"), ("/", "whole")] {
+                    let raw = try await RawClient(server.address)
+                    try await raw.send("GET \(path) HTTP/1.0\r\n\r\n")
+                    let answer = try await raw.rest()
+                    #expect(answer.hasPrefix("HTTP/1.0 200 OK"))
+                    #expect(!answer.lowercased().contains("chunked"))
+                    #expect(answer.hasSuffix("\r\n\r\n\(body)"))
+                }
+            }
+        }
+
         @Test("At the connection limit further clients wait until one leaves")
         func connectionLimit() async throws {
             var settings = HTTPServerSettings(address: loopback)

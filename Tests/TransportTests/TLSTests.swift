@@ -163,6 +163,54 @@ extension TransportTests {
             #expect(server.openConnections == 0)
         }
 
+        @Test("An idle HTTP/2 connection is closed, used or not, and so is one that never finishes its handshake")
+        func idleConnections() async throws {
+            let certificates = try await Certificates()
+            var settings = certificates.listening()
+            settings.idleTimeout = .milliseconds(100)
+            settings.readTimeout = .milliseconds(500)
+            try await withServer(settings, routes: Self.routes) { server in
+                let client = client(certificates)
+                let used = try await text(client, server.url("/", scheme: "https"))
+                #expect(used == "2 true")
+                #expect(await eventually { server.openConnections == 0 })
+                let silent = try await RawClient(server.address)
+                _ = try await silent.rest()
+                #expect(await eventually { server.openConnections == 0 })
+            }
+            settings.tls = nil
+            try await withServer(settings, routes: Self.routes) { server in
+                let preface = try await RawClient(server.address)
+                try await preface.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0")
+                _ = try await preface.rest()
+                #expect(await eventually { server.openConnections == 0 })
+            }
+        }
+
+        @Test("HTTP/2 headers above the limit do not reach a route")
+        func oversizedHeaders() async throws {
+            let certificates = try await Certificates()
+            var settings = certificates.listening()
+            settings.maximumHeaderBytes = 8_192
+            let reached = Tally()
+            try await withServer(settings) { router in
+                router.on(.get, "/") { _ in
+                    reached.add()
+                    return .text(.ok, "ok")
+                }
+            } _: { server in
+                let client = client(certificates)
+                var request = HTTPClientRequest(.get, server.url("/", scheme: "https"))
+                request.fields["big"] = String(repeating: "x", count: 20_000)
+                let big = request
+                let error = await failure { _ = try await client.send(big).collect() }
+                #expect(error != nil)
+                #expect(reached.count == 0)
+                let small = try await text(client, server.url("/", scheme: "https"))
+                #expect(small == "ok")
+            }
+        }
+
         @Test("An unknown authority or a wrong name is refused, unless verification is off or the name is set")
         func verification() async throws {
             let certificates = try await Certificates()

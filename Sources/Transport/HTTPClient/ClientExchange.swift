@@ -11,11 +11,11 @@ final class ClientExchange: Sendable {
     let pipe: ChunkPipe
     /// Whether the connection had carried an exchange before.
     let isReused: Bool
-    private let closing: @Sendable () -> Void
+    private let closing: @Sendable (ClientExchange) -> Void
 
     init(
         _ head: HTTPRequestHead, body: ByteBuffer?, deadline: NIODeadline, isReused: Bool,
-        resumeReading: @escaping @Sendable () -> Void, close: @escaping @Sendable () -> Void
+        resumeReading: @escaping @Sendable () -> Void, close: @escaping @Sendable (ClientExchange) -> Void
     ) {
         self.head = head
         self.body = body
@@ -28,7 +28,7 @@ final class ClientExchange: Sendable {
     /// Ends the exchange and its connection or stream.
     func cancel(_ error: HTTPClientError) {
         fail(ExchangeFailure(error: error))
-        closing()
+        closing(self)
     }
 
     func fail(_ failure: ExchangeFailure) {
@@ -38,7 +38,7 @@ final class ClientExchange: Sendable {
 
     /// The reader is not interested in the rest.
     func abandon() {
-        if !pipe.isEnded { closing() }
+        if !pipe.isEnded { closing(self) }
         pipe.abort(ExchangeFailure(error: .cancelled))
     }
 }
@@ -151,7 +151,10 @@ final class ClientChannelHandler: ChannelDuplexHandler {
         context.fireChannelInactive()
     }
 
-    func close() { context?.close(promise: nil) }
+    /// Closes the connection if it still carries `exchange`: it may be back in its pool, or at the next one.
+    func end(_ exchange: ClientExchange) {
+        if self.exchange === exchange { context?.close(promise: nil) }
+    }
 
     private func deadlinePassed() {
         exchange?.fail(ExchangeFailure(error: .deadlineExceeded(hasHead ? .body : .head)))

@@ -69,7 +69,7 @@ final class PooledConnection: Sendable {
             let exchange = ClientExchange(
                 head, body: body, deadline: deadline, isReused: isReused,
                 resumeReading: { eventLoop.execute { handler.value.resumeReading() } },
-                close: { [channel] in channel.close(promise: nil) })
+                close: { exchange in eventLoop.execute { handler.value.end(exchange) } })
             eventLoop.execute { [self] in
                 handler.value.exchangeEnded = { ended(self, $0) }
                 handler.value.start(exchange)
@@ -79,7 +79,7 @@ final class PooledConnection: Sendable {
             let stream = StreamHandle(channel.eventLoop)
             let exchange = ClientExchange(
                 head, body: body, deadline: deadline, isReused: isReused,
-                resumeReading: { stream.resumeReading() }, close: { stream.close() })
+                resumeReading: { stream.resumeReading() }, close: { _ in stream.close() })
             let promise = channel.eventLoop.makePromise(of: (any Channel).self)
             promise.futureResult.whenFailure { [self] error in
                 ended(self, false)

@@ -244,7 +244,10 @@ package final class HTTPServer: Sendable {
     }
 
     private func head(_ status: HTTPStatus, _ fields: HTTPFields, _ exchange: ServerExchange) -> HTTPResponseHead {
-        HTTPResponseHead(version: .http1_1, status: status.nio, headers: fields.storage)
+        // A client of HTTP/1.0 knows no chunks: its version in the answer makes the end of the body the end of the
+        // connection.
+        let version = exchange.isHTTP2 ? .http1_1 : exchange.head.version
+        return HTTPResponseHead(version: version, status: status.nio, headers: fields.storage)
     }
 }
 
