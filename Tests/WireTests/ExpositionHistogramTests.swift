@@ -75,25 +75,29 @@ struct ExpositionHistogramTests {
         histogram.count = 6
         #expect(histogram.problem == nil)
         var compacted = histogram
-        #expect(compacted.compact(keepingGapsOf: 0))
+        let isCompacted = compacted.compact(keepingGapsOf: 0)
+        #expect(isCompacted)
         #expect(
             compacted.positiveSpans == [
                 .init(offset: -1, length: 1), .init(offset: 1, length: 1), .init(offset: 2, length: 1),
             ])
         #expect(compacted.buckets == .deltas(positive: [1, 1, 1], negative: []))
         var reduced = histogram
-        #expect(reduced.reduceResolution(to: 1))
+        let isReduced = reduced.reduceResolution(to: 1)
+        #expect(isReduced)
         // (i - 1) >> 1, plus one: 0, -, 1, 2.
         #expect(reduced.positiveSpans == [.init(offset: 0, length: 3)])
         #expect(reduced.buckets == .deltas(positive: [1, 1, 1], negative: []))
         #expect(reduced.schema == 1)
         var limited = histogram
-        #expect(limited.reduce(toBuckets: 2))
+        let isLimited = limited.reduce(toBuckets: 2)
+        #expect(isLimited)
         #expect(limited.bucketCount <= 2 && limited.problem == nil)
         histogram.count = 7
         #expect(histogram.problem != nil)
         histogram.positiveSpans = [.init(offset: 0, length: 1)]
-        #expect(!histogram.compact(keepingGapsOf: 0))
+        let isCompactable = histogram.compact(keepingGapsOf: 0)
+        #expect(!isCompactable)
     }
 
     @Test(

@@ -51,7 +51,7 @@ extension MetricBatch {
     /// `name{labels} value @time`, one per sample in order; staleness markers as `stale`.
     var lines: [String] {
         series.indices.map { row in
-            let value = Sample.isStale(values[row]) ? "stale" : "\(values[row])"
+            let value = Sample.isStale(values[row]) ? "stale" : values[row].isNaN ? "nan" : "\(values[row])"
             return "\(table[series[row]].text) \(value) @\(timestamps[row])"
         }
     }

@@ -84,8 +84,8 @@ package enum DecimalParser {
         1e20, 1e21, 1e22,
     ]
 
-    /// `mantissa * 10^exponent`, rounded to nearest even.
-    static func combine(_ mantissa: UInt64, _ exponent: Int) -> Double? {
+    /// `mantissa * 10^exponent`, rounded to nearest even; nil where 128 bits of the power cannot decide.
+    package static func combine(_ mantissa: UInt64, _ exponent: Int) -> Double? {
         if mantissa == 0 { return 0 }
         if mantissa <= 1 << 53, exponent >= -22, exponent <= 22 {
             return smallPowers.withUnsafeBufferPointer { powers in
