@@ -6,17 +6,17 @@ import Testing
 struct EngineClockTests {
     @Test("The system clock wakes sleepers in order of their deadlines")
     func systemOrder() async throws {
-        let order = Mutex<[Int]>([])
+        let order = Recorded([Int]())
         try await withThrowingTaskGroup(of: Void.self) { group in
             for milliseconds in [30, 10, 20] {
                 group.addTask {
                     try await EngineClock.system.sleep(for: .milliseconds(milliseconds))
-                    order.withLock { $0.append(milliseconds) }
+                    order.update { $0.append(milliseconds) }
                 }
             }
             try await group.waitForAll()
         }
-        #expect(order.withLock { $0 } == [10, 20, 30])
+        #expect(order.value == [10, 20, 30])
     }
 
     @Test("Cancelling ends a sleep at once, before and after it began")
@@ -43,17 +43,17 @@ struct SlotsTests {
     @Test("Never more holders than slots, and everyone gets a turn")
     func bound() async throws {
         let slots = Slots(3)
-        let state = Mutex((now: 0, most: 0, done: 0))
+        let state = Recorded((now: 0, most: 0, done: 0))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<200 {
                 group.addTask {
                     try await slots.withSlot {
-                        state.withLock { state in
+                        state.update { state in
                             state.now += 1
                             state.most = max(state.most, state.now)
                         }
                         await Task.yield()
-                        state.withLock { state in
+                        state.update { state in
                             state.now -= 1
                             state.done += 1
                         }
@@ -62,7 +62,7 @@ struct SlotsTests {
             }
             try await group.waitForAll()
         }
-        let end = state.withLock { $0 }
+        let end = state.value
         #expect(end.now == 0)
         #expect(end.most <= 3)
         #expect(end.done == 200)
@@ -151,4 +151,12 @@ struct SmallThingsTests {
         limiter.attempt { seen.append($0) }
         #expect(seen == [0, 4])
     }
+}
+
+/// A value several tasks change.
+private final class Recorded<Value: Sendable>: Sendable {
+    private let stored: Mutex<Value>
+    init(_ value: Value) { stored = Mutex(value) }
+    var value: Value { stored.withLock { $0 } }
+    func update(_ change: (inout Value) -> Void) { stored.withLock { change(&$0) } }
 }
