@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A failed system call: which, on what, and the error number.
@@ -104,6 +105,14 @@ package enum Files {
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted()
+    }
+
+    /// Bytes that may still be written to the file system of `path`, nil when that cannot be known.
+    package static func availableBytes(_ path: String) -> ByteCount? {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return nil }
+        let (bytes, overflow) = Int(status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
+        return ByteCount(bytes: overflow ? .max : bytes)
     }
 
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -4,4 +4,5 @@ package import ComponentKit
 package let prometheusComponents: [any Component.Type] = [
     PrometheusEcho.self,
     PrometheusRelabel.self,
+    PrometheusRemoteWrite.self,
 ]

@@ -146,6 +146,19 @@ package final class MetricScope: Sendable {
         }
     }
 
+    /// Removes every series that has all of these labels, for example those of an endpoint that is gone.
+    package func remove(labelled labels: KeyValuePairs<String, String>) {
+        state.withLock { state in
+            for name in Array(state.families.keys) {
+                state.families[name]?.series.removeAll { entry in
+                    labels.allSatisfy { wanted in
+                        entry.labels.contains { $0.name == wanted.key && $0.value == wanted.value }
+                    }
+                }
+            }
+        }
+    }
+
     /// Metrics computed when asked for. The closure must not retain what owns this scope.
     package func collector(_ collect: @escaping @Sendable () -> [CollectedFamily]) {
         state.withLock { state in

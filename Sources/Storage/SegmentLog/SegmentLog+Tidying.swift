@@ -12,15 +12,21 @@ extension SegmentLog {
         for loss in losses where loss.items > 0 { reportLoss(loss.loss, loss.destination, loss.items) }
     }
 
-    /// Synchronises and applies the age limit at the policy's interval until cancelled: run it beside the log's use.
-    package func maintain() async throws {
-        let interval: Duration
-        if case .interval(let policy) = options.sync { interval = policy } else { interval = .seconds(1) }
+    /// Synchronises at the policy's interval, and applies the age limit as often as `expiring` says, until cancelled:
+    /// run it beside the log's use.
+    package func maintain(expiring: Duration = .seconds(60)) async throws {
+        var interval = expiring
+        if case .interval(let policy) = options.sync { interval = min(policy, expiring) }
+        var nextExpiry = clock.monotonicNanoseconds + expiring.nanoseconds
         while true {
             try await clock.sleep(for: interval)
+            let expires = clock.monotonicNanoseconds >= nextExpiry
+            if expires { nextExpiry = clock.monotonicNanoseconds + expiring.nanoseconds }
+            let hasWork = expires || state.withLock { !$0.unsynchronised.isEmpty }
+            if !hasWork { continue }
             try await pool.run { [self] in
                 if case .interval = options.sync { synchroniseNow() }
-                expire()
+                if expires { expire() }
             }
         }
     }

@@ -18,7 +18,7 @@ extension SegmentLog {
             (continuation: CheckedContinuation<Result<Void, SegmentLogError>, Never>) in
             enum Next { case closed, queued, start }
             let next: Next = state.withLock { state in
-                if state.isClosed { return .closed }
+                if state.isClosed || state.isFinishing { return .closed }
                 state.pending.append(Append(records: records, continuation: continuation))
                 if state.isFlushing { return .queued }
                 state.isFlushing = true
@@ -44,14 +44,32 @@ extension SegmentLog {
 
     /// Writes groups of appends until none wait. Runs on a pool thread; only one at a time.
     private func flush() {
-        while let group = takeGroup() { write(group) }
+        while let group = takeGroup() {
+            if isFull {
+                for append in group.appends {
+                    append.continuation.resume(returning: .failure(.full(options.sizeLimit)))
+                }
+            } else {
+                write(group)
+            }
+        }
+    }
+
+    /// Whether the log is at its size and the oldest records are too young to go.
+    private var isFull: Bool {
+        if options.keepLimit <= .zero { return false }
+        let oldest = clock.wallMilliseconds - options.keepLimit.milliseconds
+        return state.withLock { state in
+            state.totalBytes >= options.sizeLimit.bytes && (state.segments.first.map { $0.newest >= oldest } ?? false)
+        }
     }
 
     private func takeGroup() -> Group? {
-        let (group, waiters): (Group?, [CheckedContinuation<Void, Never>]) = state.withLock { state in
+        typealias Waiters = (idle: [CheckedContinuation<Void, Never>], readers: [CheckedContinuation<Void, any Error>])
+        let (group, waiters): (Group?, Waiters) = state.withLock { state in
             if state.pending.isEmpty {
                 state.isFlushing = false
-                return (nil, Self.takeIdleWaiters(&state))
+                return (nil, (Self.takeIdleWaiters(&state), state.isFinishing ? Self.takeWaiters(&state) : []))
             }
             var bytes = 0
             var count = 0
@@ -70,9 +88,10 @@ extension SegmentLog {
                     || isDone && segment.end >= Self.earlyRotationSize && !state.readers.isEmpty
                 if isFull { group.sealed = segment } else { group.segment = segment }
             }
-            return (group, [])
+            return (group, ([], []))
         }
-        for waiter in waiters { waiter.resume() }
+        for waiter in waiters.idle { waiter.resume() }
+        for waiter in waiters.readers { waiter.resume() }
         return group
     }
 
@@ -174,7 +193,10 @@ extension SegmentLog {
             for index in state.readers.indices { state.readers[index].pendingItems += items }
             remember(stored, &state)
             var losses: [Loss] = []
-            while state.totalBytes > options.sizeLimit.bytes, state.segments.count > 1 {
+            let oldest = options.keepLimit > .zero ? segment.newest - options.keepLimit.milliseconds : .max
+            while state.totalBytes > options.sizeLimit.bytes, state.segments.count > 1,
+                state.segments[0].newest < oldest
+            {
                 losses += dropFirstSegment(.sizeLimit, &state)
             }
             return (Self.takeWaiters(&state), losses)

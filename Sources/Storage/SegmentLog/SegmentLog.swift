@@ -28,6 +28,8 @@ package final class SegmentLog: Sendable {
         package var sizeLimit = ByteCount.mebibytes(10 << 10)
         /// Records older than this, by the time they were appended, go; nil keeps them.
         package var ageLimit: Duration?
+        /// Records younger than this are not given up for the sake of `sizeLimit`: appends are refused instead.
+        package var keepLimit = Duration.zero
         package var sync = SyncPolicy.interval(.seconds(1))
         /// Fresh records kept in memory for reading.
         package var memoryLimit = ByteCount.mebibytes(8)
@@ -61,6 +63,8 @@ package final class SegmentLog: Sendable {
         var isFlushing = false
         var isTidying = false
         var isClosed = false
+        /// Nothing more is appended; readers get nil at the end.
+        var isFinishing = false
         /// Segments that are no longer in `segments` but still on disk.
         var garbage: [Segment] = []
         /// Segments with bytes that were not synchronised.
@@ -220,6 +224,26 @@ package final class SegmentLog: Sendable {
         return index.map { SegmentLogReader(log: self, index: $0) }
     }
 
+    /// Refuses appends from now on; readers get what there is and then nil.
+    package func finishAppending() {
+        let waiters = state.withLock { state in
+            state.isFinishing = true
+            return Self.takeWaiters(&state)
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Deletes a log's files, and its directory if nothing else is in it. No log may be open there.
+    package static func remove(_ directory: String) throws {
+        for name in try Files.list(directory) {
+            let isOurs =
+                name.hasSuffix(".segment") || name.hasSuffix(".segment.damaged") || name.hasSuffix(".acknowledged")
+                || name == "lock"
+            if isOurs { unlink("\(directory)/\(name)") }
+        }
+        rmdir(directory)
+    }
+
     /// Finishes what is being written, notes the acknowledgements and closes the files. Later appends are refused and
     /// readers get nil.
     package func close() async {
@@ -274,7 +298,10 @@ package final class SegmentLog: Sendable {
             if options.sync != .never { try? files.synchronise(reader.descriptor, path: path) }
             files.close(reader.descriptor)
         }
-        if let account { account.release(account.held.bytes) }
+        state.withLock { state in
+            account?.release(state.cache.bytes)
+            state.cache.removeAll()
+        }
         files.close(lock)
     }
 

@@ -19,7 +19,9 @@ package struct SegmentLogReader: Sendable {
             switch try await advance() {
             case .record(let stored): return stored
             case .closed: return nil
-            case .atEnd: try await waitForAppend()
+            case .atEnd:
+                if isFinished() { return nil }
+                try await waitForAppend()
             }
         }
     }
@@ -47,6 +49,11 @@ package struct SegmentLogReader: Sendable {
         case record(StoredRecord)
         case atEnd
         case closed
+    }
+
+    /// Whether there is no record left and none will come.
+    private func isFinished() -> Bool {
+        log.state.withLock { $0.isFinishing && !$0.isFlushing && log.isAtEnd($0.readers[index].read, $0.segments) }
     }
 
     private enum Step {
@@ -124,6 +131,7 @@ package struct SegmentLogReader: Sendable {
                 enum Next { case wait, resume, cancelled }
                 let next: Next = log.state.withLock { state in
                     if Task.isCancelled { return .cancelled }
+                    if state.isFinishing, !state.isFlushing { return .resume }
                     if state.isClosed || !log.isAtEnd(state.readers[index].read, state.segments) { return .resume }
                     precondition(state.readers[index].waiter == nil, "a reader is for one task at a time")
                     state.readers[index].waiter = continuation

@@ -63,6 +63,8 @@ package enum SegmentLogError: Error, Sendable, CustomStringConvertible {
     case noSpace(SystemError)
     /// Writing failed; later appends may succeed. Nothing of the records was kept.
     case writeFailed(SystemError)
+    /// The log has reached its size with records too young to be given up; nothing of the new ones was kept.
+    case full(ByteCount)
     /// The records are larger than the log allows at once.
     case tooLarge(Int)
     /// Another process has the directory open.
@@ -71,7 +73,7 @@ package enum SegmentLogError: Error, Sendable, CustomStringConvertible {
 
     package var isRetryable: Bool {
         switch self {
-        case .noSpace, .writeFailed, .closed: true
+        case .noSpace, .writeFailed, .full, .closed: true
         case .tooLarge, .inUse: false
         }
     }
@@ -79,6 +81,7 @@ package enum SegmentLogError: Error, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .noSpace(let error), .writeFailed(let error): "\(error)"
+        case .full(let limit): "the log is full: \(limit)"
         case .tooLarge(let bytes): "records of \(bytes) bytes are too large for the log"
         case .inUse(let path): "\(path) is in use by another process"
         case .closed: "the log is closed"

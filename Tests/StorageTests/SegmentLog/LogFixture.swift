@@ -41,7 +41,8 @@ final class LogFixture: Sendable {
     static func record(_ number: Int, size: Int = 40) -> SegmentRecord {
         var payload = Array("\(number):".utf8)
         while payload.count < size { payload.append(UInt8(truncatingIfNeeded: payload.count &* 31 &+ number)) }
-        return SegmentRecord(payload: payload, items: number % 7 + 1, tag: UInt32(number), oldestTimestamp: Int64(number))
+        return SegmentRecord(
+            payload: payload, items: number % 7 + 1, tag: UInt32(number), oldestTimestamp: Int64(number))
     }
 
     static func items(_ numbers: some Sequence<Int>) -> Int { numbers.reduce(0) { $0 + $1 % 7 + 1 } }

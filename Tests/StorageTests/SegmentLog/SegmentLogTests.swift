@@ -252,3 +252,45 @@ struct SegmentLogTests {
         await log.close()
     }
 }
+
+@Suite("SegmentLog limits")
+struct SegmentLogLimitTests {
+    @Test("A full log refuses appends while its records are too young to go")
+    func keepLimit() async throws {
+        let fixture = LogFixture()
+        let log = try await fixture.open {
+            $0.sizeLimit = ByteCount(bytes: 600_000)
+            $0.keepLimit = .seconds(300)
+        }
+        var accepted = 0
+        do throws(SegmentLogError) {
+            for number in 0..<2000 {
+                try await log.append([LogFixture.record(number, size: 1000)])
+                accepted += 1
+            }
+        } catch {
+            #expect(error.isRetryable)
+        }
+        #expect(accepted > 500 && accepted < 700 && fixture.lost(.sizeLimit) == 0)
+        fixture.clock.advance(by: .seconds(301))
+        try await log.append([LogFixture.record(accepted, size: 1000)])
+        #expect(fixture.lost(.sizeLimit) > 0)
+        await log.close()
+    }
+
+    @Test("A finished log hands out what it has, then nil, and takes no more")
+    func finishing() async throws {
+        let fixture = LogFixture()
+        let log = try await fixture.open()
+        try await log.append([LogFixture.record(0)])
+        let reader = try #require(log.reader(for: "a"))
+        #expect(try await reader.next() != nil)
+        async let last = reader.next()
+        log.finishAppending()
+        #expect(try await last == nil)
+        await #expect(throws: SegmentLogError.self) { try await log.append([LogFixture.record(1)]) }
+        await log.close()
+        try SegmentLog.remove(fixture.directory)
+        #expect(!Files.exists(fixture.directory))
+    }
+}

@@ -224,3 +224,56 @@ struct RemoteWriteTests {
         #expect(RemoteWriteVersion(contentType: text) == expected)
     }
 }
+
+@Suite("RemoteWriteMerger")
+struct RemoteWriteMergerTests {
+    private func pieces(_ batch: MetricBatch, _ version: RemoteWriteVersion, every size: Int) throws -> [[UInt8]] {
+        var encoder = RemoteWriteEncoder(.init(version: version))
+        encoder.learn(batch.metadata)
+        var pieces: [[UInt8]] = []
+        for start in stride(from: 0, to: batch.series.count, by: size) {
+            encoder.appendSamples(of: batch, rows: start..<min(start + size, batch.series.count))
+            if start == 0 {
+                encoder.appendExemplars(of: batch, indices: batch.exemplars.indices, defaultTimestamp: .max)
+            }
+            var piece: [UInt8] = []
+            try encoder.finish { bytes, _ in try Snappy.compress(bytes, into: &piece) }
+            pieces.append(piece)
+        }
+        return pieces
+    }
+
+    @Test(
+        "Joined requests hold what the parts held, in order", arguments: RemoteWriteVersion.allCases, [1, 7, 100, 601])
+    func join(_ version: RemoteWriteVersion, _ size: Int) throws {
+        let batch = RemoteWriteTests.batch()
+        var merger = RemoteWriteMerger()
+        let merged = try merger.merge(try pieces(batch, version, every: size), version: version)
+        let dropped = merged.dropped
+        #expect(dropped.isEmpty)
+        var decoder = RemoteWriteDecoder()
+        let request = try decoder.decode(try Snappy.decompress(merged.bytes, limit: 1 << 24), as: version)
+        #expect(RemoteWriteTests.rows(request.batch) == RemoteWriteTests.rows(batch))
+        #expect(request.batch.exemplars.map(\.labels) == batch.exemplars.map(\.labels))
+        if version == .v2 { #expect(request.batch.metadata.map(\.help) == ["Counts."]) }
+    }
+
+    @Test("Samples older than the cutoff are left out and counted", arguments: RemoteWriteVersion.allCases)
+    func cutoff(_ version: RemoteWriteVersion) throws {
+        let batch = RemoteWriteTests.batch()
+        var merger = RemoteWriteMerger()
+        let parts = try pieces(batch, version, every: 100)
+        let merged = try merger.merge(parts, version: version, olderThan: 1_700_000_000_000)
+        let old = batch.series.indices.filter { batch.timestamps[$0] < 1_700_000_000_000 }
+        let dropped = merged.dropped.samples
+        #expect(dropped == old.count && old.count > 100)
+        var decoder = RemoteWriteDecoder()
+        let request = try decoder.decode(try Snappy.decompress(merged.bytes, limit: 1 << 24), as: version)
+        let all = RemoteWriteTests.rows(batch)
+        let kept = batch.series.indices.filter { !old.contains($0) }.map { all[$0] }
+        #expect(RemoteWriteTests.rows(request.batch) == kept)
+        let nothing = try merger.merge(parts, version: version, olderThan: .max)
+        let lost = nothing.dropped.samples
+        #expect(lost == 601)
+    }
+}
