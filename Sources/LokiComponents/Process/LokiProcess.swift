@@ -2,7 +2,7 @@ package import AlloySyntax
 package import ComponentKit
 import Essentials
 import Synchronization
-package import Telemetry
+import Telemetry
 import TextFormats
 
 /// Runs log entries through a pipeline of stages and forwards what comes out.

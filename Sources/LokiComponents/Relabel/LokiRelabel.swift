@@ -3,7 +3,7 @@ package import ComponentKit
 import Essentials
 import SelfMetrics
 import Synchronization
-package import Telemetry
+import Telemetry
 
 /// Applies relabel rules to the labels of log streams and forwards the entries.
 ///

@@ -1,3 +1,5 @@
+import Telemetry
+
 /// One value of the map that stages share, with the types upstream's map has.
 struct ExtractedValue: Sendable {
     enum Kind: UInt8, Sendable {
@@ -51,5 +53,3 @@ struct NamedValue: Sendable {
     var name: TextSlice
     var value: ExtractedValue
 }
-
-import Telemetry

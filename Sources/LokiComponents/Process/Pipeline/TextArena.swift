@@ -125,8 +125,15 @@ extension UnsafeRawBufferPointer {
         guard start >= 0, start <= count else { return nil }
         guard needle.count > 0, let wanted = needle.baseAddress else { return start }
         guard let base = baseAddress else { return nil }
-        guard let found = memmem(base + start, count - start, wanted, needle.count) else { return nil }
-        return UnsafeRawPointer(found) - base
+        let first = Int32(needle[0])
+        var index = start
+        while count - index >= needle.count {
+            guard let found = memchr(base + index, first, count - index - needle.count + 1) else { return nil }
+            index = UnsafeRawPointer(found) - base
+            if memcmp(base + index, wanted, needle.count) == 0 { return index }
+            index += 1
+        }
+        return nil
     }
 
     var isValidUTF8: Bool {

@@ -1,4 +1,5 @@
 import AlloySyntax
+import Essentials
 import Telemetry
 import TextFormats
 
