@@ -1,4 +1,7 @@
 package import ComponentKit
 
-/// The components of this family, by name.
-package let lokiComponents: [any Component.Type] = []
+/// The `loki.*` components, sorted by name.
+package let lokiComponents: [any Component.Type] = [
+    LokiProcess.self,
+    LokiRelabel.self,
+]

@@ -198,7 +198,9 @@ package final class ComponentHarness {
 
     /// Counters whose upstream name lacks the suffix.
     private static let upstreamCountersWithoutSuffix: Set<String> = [
-        "loki_write_encoded_bytes", "prometheus_fanout_latency", "prometheus_forwarded_samples",
+        "loki_relabel_cache_hits", "loki_relabel_cache_misses", "loki_relabel_entries_processed",
+        "loki_relabel_entries_written", "loki_write_encoded_bytes", "prometheus_fanout_latency",
+        "prometheus_forwarded_samples",
     ]
 
     private static func isMetricName(_ name: String) -> Bool {
