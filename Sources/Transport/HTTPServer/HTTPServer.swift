@@ -144,15 +144,18 @@ package final class HTTPServer: Sendable {
     }
 
     private func quiesce(then serving: Task<Void, Never>) {
-        listener.close(promise: nil)
-        connections.quiesce()
         let deadline = listener.eventLoop.scheduleTask(in: settings.shutdownTimeout.timeAmount) { [connections] in
             connections.closeAll()
             serving.cancel()
         }
-        connections.whenEmpty { [streams] in
-            deadline.cancel()
-            streams.finish()
+        // Nobody is sent away before newcomers are refused.
+        listener.close(promise: nil)
+        listener.closeFuture.whenComplete { [connections, streams] _ in
+            connections.quiesce()
+            connections.whenEmpty {
+                deadline.cancel()
+                streams.finish()
+            }
         }
     }
 

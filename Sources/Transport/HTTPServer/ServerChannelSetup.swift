@@ -71,10 +71,12 @@ struct ServerChannelSetup: Sendable {
         let supervisor = NIOHTTP2ServerConnectionManagementHandler(
             eventLoop: channel.eventLoop,
             configuration: .init(maxIdleTime: idle, maxAge: nil, maxGraceTime: nil, keepalive: nil))
+        let guardian = HTTP2GuardHandler(
+            on: channel.eventLoop, idleTimeout: settings.idleTimeout, answerTimeout: settings.readTimeout)
         let pipeline = channel.pipeline.syncOperations
         _ = try pipeline.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: connection, streamConfiguration: stream,
-            streamDelegate: supervisor.http2StreamDelegate
+            streamDelegate: HTTP2StreamCount(supervisor.http2StreamDelegate, guardian, on: channel.eventLoop)
         ) { child in
             child.eventLoop.makeCompletedFuture {
                 let inlet = Inlet<ServerExchange>()
@@ -88,18 +90,7 @@ struct ServerChannelSetup: Sendable {
         try pipeline.addHandler(supervisor)
         // The handler learns of its connection here because it joins one that is active already.
         if channel.isActive { supervisor.channelActive(context: try pipeline.context(handler: supervisor)) }
-        try pipeline.addHandler(QuietErrorHandler())
-    }
-}
-
-/// Ends a connection whose protocol failed.
-final class QuietErrorHandler: ChannelInboundHandler {
-    typealias InboundIn = Any
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // A stream's own error ends the stream only.
-        if error is NIOHTTP2Errors.StreamError { return }
-        context.close(promise: nil)
+        try pipeline.addHandler(guardian)
     }
 }
 
