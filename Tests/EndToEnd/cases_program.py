@@ -1,0 +1,213 @@
+"""The program itself: flags, diagnostics, reload, stopping."""
+
+import glob
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+from exposition import Targets, counting
+from harness import BINARY, ROOT, Invar, Program, check, free_port, request, wait_until
+from sinks import RemoteWriteSink
+
+ECHO = """
+prometheus.relabel "r" { forward_to = [prometheus.echo.e.receiver] }
+prometheus.echo "e" { }
+"""
+
+
+def command(*arguments, stdin=None):
+    done = subprocess.run([BINARY, *arguments], input=stdin, capture_output=True, timeout=60)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def case_version_and_help(directory):
+    code, out, _ = command("--version")
+    check(code == 0 and out.startswith("invar"), f"--version: {code} {out}")
+    for arguments in (["--help"], ["run", "--help"], ["fmt", "--help"], ["validate", "--help"]):
+        code, out, _ = command(*arguments)
+        check(code == 0 and "USAGE" in out, f"{arguments}: {code} {out[:100]}")
+    code, out, _ = command("completion", "bash")
+    check(code == 0 and "invar" in out, "no completion script")
+    code, _, err = command("run", "x.alloy", "--cluster.enabled=true")
+    check(code == 1 and "--cluster.enabled" in err, f"a flag without its feature is not refused by name: {code} {err}")
+    code, _, err = command("run", "x.alloy", "--no.such.flag")
+    check(code == 1, f"an unknown flag exits with {code}")
+
+
+def case_bad_configuration_at_start(directory):
+    path = os.path.join(directory, "bad.alloy")
+    with open(path, "w") as file:
+        file.write(
+            'prometheus.echo "e" {\n\tformat = 5\n}\n\nprometheus.relabel "r" {\n\tforward_two = []\n}\n\n'
+            'prometheus.scrap "s" { }\n')
+    for arguments in (["validate", path], ["run", path, f"--storage.path={directory}/d", f"--server.http.listen-addr=127.0.0.1:{free_port()}"]):
+        code, _, err = command(*arguments)
+        check(code == 1, f"{arguments[0]} exits with {code}")
+        check("bad.alloy:9:1" in err and "prometheus.scrape" in err, f"no place or suggestion for the unknown component: {err}")
+    with open(path, "w") as file:
+        file.write('prometheus.echo "e" {\n\tformat = 5\n}\n\nprometheus.relabel "r" {\n\tforward_two = []\n}\n')
+    code, _, err = command("validate", path)
+    check(code == 1, f"validate exits with {code}")
+    for wanted in ("bad.alloy:2:11", "bad.alloy:6:2", 'missing required attribute "forward_to"', "forward_to"):
+        check(wanted in err, f"{wanted} is not among the errors: {err}")
+
+
+def case_examples_validate(directory):
+    examples = sorted(glob.glob(os.path.join(ROOT, "Examples", "*.alloy")))
+    check(examples, "there are no examples")
+    for example in examples:
+        code, _, err = command("validate", example)
+        check(code == 0, f"{os.path.basename(example)}: {err}")
+        code, _, err = command("fmt", "--test", example)
+        check(code == 0, f"{os.path.basename(example)} is not formatted")
+
+
+def case_format(directory):
+    source = b'prometheus.echo   "e" {\nformat="text" // why\n}\n'
+    code, out, err = command("fmt", "-", stdin=source)
+    check(code == 0 and out == 'prometheus.echo "e" {\n\tformat = "text" // why\n}\n', f"{code} {out!r} {err}")
+    path = os.path.join(directory, "f.alloy")
+    with open(path, "wb") as file:
+        file.write(source)
+    check(command("fmt", "-t", path)[0] == 1, "--test accepts an unformatted file")
+    check(command("fmt", "-w", path)[0] == 0, "--write failed")
+    check(command("fmt", "-t", path)[0] == 0, "--write left the file unformatted")
+
+
+def case_http_interface(directory):
+    with Invar(directory, ECHO) as invar:
+        check(request(invar.port, "/-/healthy") == (200, b"All Alloy components are healthy.\n"), "not healthy")
+        detail = json.loads(request(invar.port, "/api/v0/web/components/prometheus.relabel.r")[1])
+        check(detail["referencesTo"] == ["prometheus.echo.e"], f"{detail['referencesTo']}")
+        check(any(a["name"] == "receiver" for a in detail["exports"]), "the receiver is not exported")
+        check(request(invar.port, "/api/v0/web/components/nothing")[0] == 404, "an unknown component is found")
+        status, body = request(invar.port, "/-/support?duration=1")
+        check(status == 200 and body[:2] == b"PK", f"support bundle: {status}")
+        check("alloy_build_info" in invar.metrics(), "no build info")
+        check(invar.stop() == 0, "SIGTERM does not exit with 0")
+
+
+def case_secrets_stay_secret(directory):
+    configuration = """
+        logging { level = "debug" }
+        prometheus.remote_write "w" {
+            endpoint {
+                url = "http://127.0.0.1:1/api/v1/write"
+                basic_auth {
+                    username = "someone"
+                    password = sys.env("E2E_SECRET")
+                }
+            }
+        }
+        """
+    secret = "hunter2-very-secret"
+    with Invar(directory, configuration, environment={"E2E_SECRET": secret}) as invar:
+        pages = ["/api/v0/web/components", "/api/v0/web/components/prometheus.remote_write.w", "/metrics", "/",
+                 "/api/v0/web/ledger", "/-/support?duration=1"]
+        for page in pages:
+            status, body = request(invar.port, page)
+            check(status == 200, f"{page}: {status}")
+            check(secret.encode() not in body, f"{page} shows the secret")
+        shown = request(invar.port, pages[1])[1].decode()
+        check("someone" in shown and "(secret)" in shown, "the masked arguments are not shown")
+        check(invar.stop() == 0, "does not stop")
+        check(secret not in invar.log_text(), "the log shows the secret")
+
+
+def case_basic_authentication_and_tls(directory):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{directory}/key.pem", "-out", f"{directory}/cert.pem"],
+        check=True, capture_output=True)
+    configuration = f"""
+        http {{
+            auth {{
+                basic {{
+                    username = "u"
+                    password = "p"
+                }}
+            }}
+            tls {{
+                cert_file = "{directory}/cert.pem"
+                key_file  = "{directory}/key.pem"
+            }}
+        }}
+        """ + ECHO
+    with Invar(directory, configuration, wait=False) as invar:
+        def fetch(*extra):
+            done = subprocess.run(
+                ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", f"{directory}/cert.pem", *extra,
+                 f"https://127.0.0.1:{invar.port}/metrics"], capture_output=True)
+            return done.stdout.decode()
+
+        wait_until(lambda: fetch("-u", "u:p") == "200", 20, "the server to speak TLS")
+        check(fetch() == "401", f"without credentials: {fetch()}")
+        check(fetch("-u", "u:wrong") == "401", "a wrong password is accepted")
+
+
+def case_reload_under_load(directory):
+    """Reloads, a third of them broken: nothing lost, unchanged components are not restarted."""
+    rounds = 100
+    bodies = {f"t{index}": counting(50) for index in range(10)}
+    with Targets(bodies) as targets, RemoteWriteSink() as sink:
+        def configuration(extra):
+            return f"""
+                prometheus.scrape "s" {{
+                    targets         = {targets.alloy()}
+                    scrape_interval = "1s"
+                    scrape_timeout  = "900ms"
+                    forward_to      = [prometheus.relabel.r.receiver]
+                }}
+                prometheus.relabel "r" {{
+                    forward_to = [prometheus.remote_write.w.receiver]
+                    rule {{
+                        target_label = "round"
+                        replacement  = "constant"
+                    }}
+                }}
+                prometheus.remote_write "w" {{
+                    endpoint {{ url = "{sink.url}" }}
+                }}
+                prometheus.echo "changing" {{ format = "{extra}" }}
+                """
+
+        with Invar(directory, configuration("text")) as invar:
+            wait_until(lambda: sink.requests > 0, 30, "a first request")
+            before = invar.components()
+            for number in range(rounds):
+                if number % 3 == 2:
+                    invar.write("prometheus.scrape \"s\" {\n\tnonsense = 1\n}\nbroken")
+                    status, body = invar.reload()
+                    check(status == 400 and "config.alloy:" in body, f"a broken reload answers {status}: {body[:200]}")
+                else:
+                    invar.write(configuration("text" if number % 2 else "openmetrics"))
+                    if number % 10 == 9:
+                        os.kill(invar.pid, signal.SIGHUP)
+                    else:
+                        status, body = invar.reload()
+                        check(status == 200, f"a good reload answers {status}: {body[:300]}")
+            invar.write(configuration("text"))
+            check(invar.reload()[0] == 200, "the last reload failed")
+            after = invar.components()
+            for name in ("prometheus.scrape.s", "prometheus.relabel.r", "prometheus.remote_write.w"):
+                check(before[name]["startTime"] == after[name]["startTime"], f"{name} was restarted")
+            wanted = {name: targets.served[name] for name in bodies}
+            check(invar.stop() == 0, "does not stop")
+        check_counting(sink.items(), wanted, series=50)
+
+
+def check_counting(items, wanted, series):
+    """Every series of every target has the values 1, 2, 3, ... once each, at least up to `wanted`."""
+    values = {}
+    for labels, _, value in items:
+        if "__name__=e2e_value" in labels and value == value:
+            values.setdefault(labels, []).append(int(value))
+    check(len(values) == len(wanted) * series, f"{len(values)} series arrived instead of {len(wanted) * series}")
+    for labels, got in values.items():
+        target = next(name for name in wanted if f",target={name}," in labels + ",")
+        check(len(set(got)) == len(got), f"{labels}: a sample arrived twice: {got}")
+        check(sorted(got) == list(range(1, len(got) + 1)), f"{labels}: samples are missing: {got}")
+        check(len(got) >= wanted[target], f"{labels}: {len(got)} of {wanted[target]} samples arrived")

@@ -1,0 +1,79 @@
+"""Receivers that remember what they were sent, and refuse on demand."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import wire
+
+
+class Sink:
+    """Answers every POST by `answer(request_number)` (a status) and keeps the bodies it accepted."""
+
+    def __init__(self, decode, port=0, answer=lambda number: 204):
+        self.decode = decode
+        self.answer = answer
+        self.bodies = []
+        self.requests = 0
+        self.lock = threading.Lock()
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with sink.lock:
+                    sink.requests += 1
+                    status = sink.answer(sink.requests)
+                    if status < 300:
+                        sink.bodies.append(body)
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+        self.server = Server(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+        self.thread.start()
+
+    def items(self):
+        """Everything accepted, decoded, in order of arrival."""
+        with self.lock:
+            bodies = list(self.bodies)
+        return [item for body in bodies for item in self.decode(body)]
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class RemoteWriteSink(Sink):
+    def __init__(self, **options):
+        super().__init__(wire.remote_write, **options)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/api/v1/write"
+
+
+class LokiSink(Sink):
+    def __init__(self, **options):
+        super().__init__(wire.loki_push, **options)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/loki/api/v1/push"
