@@ -184,8 +184,7 @@ struct SprigTests {
         #expect(try run(text) == known[expected] ?? expected)
     }
 
-    @Test(
-        "What fails in Go fails here, with an error",
+    @Test("What fails in Go fails here, with an error",
         arguments: [
             "{{div 1 0}}", "{{mod 1 0}}", "{{fail \"x\"}}", "{{first 3}}", "{{regexFind \"(\" \"a\"}}",
             "{{repeat -1 \"a\"}}", "{{semver \"x\"}}", "{{substr 3 1 \"abc\"}}", "{{slice (list 1) 5}}",
@@ -204,6 +203,11 @@ struct SprigTests {
             "{{$x := repeat 100000 \"a\"}}{{replace \"\" $x $x}}",
         ])
     func caps(text: String) { #expect(throws: GoTemplateError.self) { try run(text) } }
+
+    @Test("Case is mapped character by character, as Go does")
+    func caseMapping() throws {
+        #expect(try run("{{upper \"stra\u{DF}e\"}} {{ToLower \"\u{130}\u{C9}\"}}") == "STRA\u{DF}E i\u{E9}")
+    }
 
     @Test(
         "Functions that need keys or a network are refused by name",

@@ -40,32 +40,52 @@ package struct SHA3_256: Digest {
         }
     }()
 
+    /// Where rho and pi take each lane, in the order the cycle visits them, and by how many bits they turn it.
+    private static let cycle: [(target: Int, shift: UInt64)] = {
+        var (x, y) = (1, 0)
+        return (0..<24).map { step in
+            (x, y) = (y, (2 * x + 3 * y) % 5)
+            return (x + 5 * y, UInt64((step + 1) * (step + 2) / 2 % 64))
+        }
+    }()
+
     private mutating func permute() {
-        for constant in Self.roundConstants {
-            var parity = [UInt64](repeating: 0, count: 5)
-            for index in 0..<25 { parity[index % 5] ^= lanes[index] }
-            for index in 0..<25 {
-                let column = index % 5
-                let next = parity[(column + 1) % 5]
-                lanes[index] ^= parity[(column + 4) % 5] ^ (next << 1 | next >> 63)
-            }
-            // Rho and pi: lane (x, y) moves to (y, 2x + 3y), turned by a triangular number of bits.
-            var (x, y) = (1, 0)
-            var moving = lanes[1]
-            for step in 0..<24 {
-                (x, y) = (y, (2 * x + 3 * y) % 5)
-                let shift = UInt64((step + 1) * (step + 2) / 2 % 64)
-                let turned = shift == 0 ? moving : moving << shift | moving >> (64 - shift)
-                moving = lanes[x + 5 * y]
-                lanes[x + 5 * y] = turned
-            }
-            for row in 0..<5 {
-                let old = Array(lanes[(5 * row)..<(5 * row + 5)])
-                for column in 0..<5 {
-                    lanes[5 * row + column] = old[column] ^ (~old[(column + 1) % 5] & old[(column + 2) % 5])
+        lanes.withUnsafeMutableBufferPointer { lanes in
+            for constant in Self.roundConstants {
+                Self.mixColumns(lanes)
+                var moving = lanes[1]
+                for (target, shift) in Self.cycle {
+                    let turned = moving << shift | moving >> ((64 - shift) & 63)
+                    moving = lanes[target]
+                    lanes[target] = turned
                 }
+                for row in stride(from: 0, to: 25, by: 5) {
+                    let (a, b, c, d, e) = (lanes[row], lanes[row + 1], lanes[row + 2], lanes[row + 3], lanes[row + 4])
+                    lanes[row] = a ^ (~b & c)
+                    lanes[row + 1] = b ^ (~c & d)
+                    lanes[row + 2] = c ^ (~d & e)
+                    lanes[row + 3] = d ^ (~e & a)
+                    lanes[row + 4] = e ^ (~a & b)
+                }
+                lanes[0] ^= constant
             }
-            lanes[0] ^= constant
+        }
+    }
+
+    /// The step called theta.
+    private static func mixColumns(_ lanes: UnsafeMutableBufferPointer<UInt64>) {
+        func parity(_ column: Int) -> UInt64 {
+            lanes[column] ^ lanes[column + 5] ^ lanes[column + 10] ^ lanes[column + 15] ^ lanes[column + 20]
+        }
+        func turned(_ value: UInt64) -> UInt64 { value << 1 | value >> 63 }
+        let (a, b, c, d, e) = (parity(0), parity(1), parity(2), parity(3), parity(4))
+        let mixed = (e ^ turned(b), a ^ turned(c), b ^ turned(d), c ^ turned(e), d ^ turned(a))
+        for row in stride(from: 0, to: 25, by: 5) {
+            lanes[row] ^= mixed.0
+            lanes[row + 1] ^= mixed.1
+            lanes[row + 2] ^= mixed.2
+            lanes[row + 3] ^= mixed.3
+            lanes[row + 4] ^= mixed.4
         }
     }
 }

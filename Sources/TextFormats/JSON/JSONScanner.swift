@@ -36,18 +36,30 @@ package struct JSONScanner {
     ///
     /// Checks the whole object the first key is looked up in. An empty path is the document.
     package func value(at path: [String]) throws(TextFormatError) -> RawValue? {
-        var current = try root()
-        for key in path {
-            guard current.kind == .object else { return nil }
-            var found: RawValue?
-            try forEachMember(of: current) { name, hasEscapes, value in
-                if matches(name, key, hasEscapes: hasEscapes) { found = value }
-                return true
-            }
-            guard let found else { return nil }
-            current = found
+        guard let first = path.first else { return try root() }
+        var reader = JSONReader(bytes, maximumDepth: maximumDepth)
+        guard try reader.peek() == UInt8(ascii: "{") else {
+            _ = try root()
+            return nil
+        }
+        // Walking the members checks the whole document, so that this is the only pass over most of it.
+        var current = try member(first, &reader)
+        try reader.finish()
+        for key in path.dropFirst() {
+            guard let object = current, object.kind == .object else { return nil }
+            var inner = JSONReader(bytes, range: object.range, maximumDepth: maximumDepth)
+            current = try member(key, &inner)
         }
         return current
+    }
+
+    private func member(_ key: String, _ reader: inout JSONReader) throws(TextFormatError) -> RawValue? {
+        var found: RawValue?
+        try walk(&reader) { name, hasEscapes, value in
+            if matches(name, key, hasEscapes: hasEscapes) { found = value }
+            return true
+        }
+        return found
     }
 
     /// Calls `body` with each member of an object until it returns false; keys come without quotes, escapes in place.
@@ -56,8 +68,15 @@ package struct JSONScanner {
     ) throws(TextFormatError) {
         var reader = JSONReader(bytes, range: object.range, maximumDepth: maximumDepth)
         guard try reader.peek() == UInt8(ascii: "{") else { throw reader.unexpected("looking for an object") }
+        try walk(&reader, body)
+    }
+
+    /// Walks the members of the object the reader stands at.
+    private func walk(
+        _ reader: inout JSONReader, _ body: (UnsafeRawBufferPointer, _ hasEscapes: Bool, RawValue) -> Bool
+    ) throws(TextFormatError) {
         try reader.enter()
-        if try reader.peek() == UInt8(ascii: "}") { return }
+        if try reader.peek() == UInt8(ascii: "}") { return reader.leave() }
         repeat {
             guard try reader.peek() == UInt8(ascii: "\"") else {
                 throw reader.unexpected("looking for beginning of object key string")
@@ -123,8 +142,10 @@ package struct JSONScanner {
     private func matches(_ name: UnsafeRawBufferPointer, _ key: String, hasEscapes: Bool) -> Bool {
         if hasEscapes { return JSONText.decode(name, hasEscapes: true) == key }
         return key.withBytes { wanted in
-            wanted.count == name.count
-                && (name.isEmpty || zip(name, wanted).allSatisfy { $0 == $1 })
+            guard wanted.count == name.count, let left = wanted.baseAddress, let right = name.baseAddress else {
+                return wanted.isEmpty && name.isEmpty
+            }
+            return memcmp(left, right, name.count) == 0
         }
     }
 }

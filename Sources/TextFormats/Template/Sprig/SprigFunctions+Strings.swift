@@ -2,8 +2,8 @@ extension SprigFunctions {
     static let strings: [String: Function] = [
         "hello": Function([]) { _ in .string("Hello!") },
         "trim": Function([.string]) { .string($0[0].text.trimmedSpace) },
-        "upper": Function([.string]) { .string($0[0].text.uppercased()) },
-        "lower": Function([.string]) { .string($0[0].text.lowercased()) },
+        "upper": Function([.string]) { .string(TextTools.upper($0[0].text)) },
+        "lower": Function([.string]) { .string(TextTools.lower($0[0].text)) },
         "title": Function([.string]) { .string(TextTools.title($0[0].text)) },
         "untitle": Function([.string]) { values in
             .string(

@@ -63,8 +63,8 @@ package struct SprigFunctions: Sendable {
 
     /// What `stage.template` adds to sprig.
     static let alloy: [String: Function] = [
-        "ToLower": Function([.string]) { .string($0[0].text.lowercased()) },
-        "ToUpper": Function([.string]) { .string($0[0].text.uppercased()) },
+        "ToLower": Function([.string]) { .string(TextTools.lower($0[0].text)) },
+        "ToUpper": Function([.string]) { .string(TextTools.upper($0[0].text)) },
         "Replace": Function([.string, .string, .string, .int]) { values in
             .string(
                 try TextTools.replace(values[0].text, values[1].text, values[2].text, limit: Casting.int(values[3])))

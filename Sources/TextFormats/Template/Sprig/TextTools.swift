@@ -107,6 +107,25 @@ enum TextTools {
         hasSuffix(text, suffix) ? self.text(text.utf8.dropLast(suffix.utf8.count)) : text
     }
 
+    /// Case by single characters, as Go maps it: what would become two letters stays as it is.
+    static func lower(_ text: String) -> String {
+        scalars(
+            text.unicodeScalars.map { scalar in
+                if scalar.value == 0x130 { return "i" }
+                let mapped = scalar.properties.lowercaseMapping.unicodeScalars
+                return mapped.count == 1 ? mapped.first ?? scalar : scalar
+            })
+    }
+
+    /// Case by single characters, as Go maps it: what would become two letters stays as it is.
+    static func upper(_ text: String) -> String {
+        scalars(
+            text.unicodeScalars.map { scalar in
+                let mapped = scalar.properties.uppercaseMapping.unicodeScalars
+                return mapped.count == 1 ? mapped.first ?? scalar : scalar
+            })
+    }
+
     static func isSpace(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.isWhitespace }
 
     static func scalars(_ scalars: [Unicode.Scalar]) -> String { String(String.UnicodeScalarView(scalars)) }
