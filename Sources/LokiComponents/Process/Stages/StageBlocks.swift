@@ -34,7 +34,7 @@ enum StageBlocks {
         variant("pack", "Puts labels and the line into a JSON object.", PackArguments.self),
         variant("pattern", "Extracts values by a LogQL pattern.", PatternArguments.self),
         variant("regex", "Extracts values by a regular expression.", RegexArguments.self),
-        // variant("replace", "Replaces what a regular expression matches.", ReplaceArguments.self),
+        variant("replace", "Replaces what a regular expression matches.", ReplaceArguments.self),
         variant("sampling", "Keeps a share of the lines.", SamplingArguments.self),
         variant("split_json", "Makes an entry of each element of a JSON array.", SplitJSONArguments.self),
         variant("static_labels", "Sets labels to fixed values.", StaticLabelsArguments.self),
@@ -42,7 +42,7 @@ enum StageBlocks {
             "structured_metadata", "Sets structured metadata from values and labels.", StructuredMetadataArguments.self),
         variant(
             "structured_metadata_drop", "Removes structured metadata.", StructuredMetadataDropArguments.self),
-        // variant("template", "Sets a value by a Go template.", TemplateArguments.self),
+        variant("template", "Sets a value by a Go template.", TemplateArguments.self),
         variant("tenant", "Sets the tenant of the entry.", TenantArguments.self),
         variant("timestamp", "Sets the timestamp from a value.", TimestampArguments.self),
         variant("truncate", "Cuts what is too long.", TruncateArguments.self),
