@@ -5,4 +5,5 @@ package let prometheusComponents: [any Component.Type] = [
     PrometheusEcho.self,
     PrometheusRelabel.self,
     PrometheusRemoteWrite.self,
+    PrometheusScrape.self,
 ]

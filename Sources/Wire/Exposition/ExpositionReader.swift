@@ -52,6 +52,8 @@ package struct ExpositionReader: ~Copyable, Sendable {
     var classic = ClassicState()
     var message = MessageState()
 
+    /// Labels of series that lived when they were forgotten and are stale unless the next scrape has them.
+    private var orphans: [LabelSet] = []
     private var lastEntryCount = 0
     private var lastWasComplete = false
 
@@ -94,6 +96,9 @@ package struct ExpositionReader: ~Copyable, Sendable {
         families.beginScrape()
     }
 
+    /// Says what the body is written in, where that was not known at ``begin(_:at:)``; before the first piece.
+    package mutating func format(_ format: ExpositionFormat) { self.format = format }
+
     /// Reads the next piece of the body.
     package mutating func feed(_ bytes: UnsafeRawBufferPointer) throws(ExpositionError) {
         guard !bytes.isEmpty else { return }
@@ -122,6 +127,11 @@ package struct ExpositionReader: ~Copyable, Sendable {
         lastRowCount = rowSeries.count
         var vanished: [SeriesRef] = []
         cache.commit { vanished.append($0) }
+        for labels in orphans {
+            let ref = cache.intern(labels)
+            if cache.states[Int(ref)].tracked != cache.iteration { vanished.append(ref) }
+        }
+        orphans = []
         appendStaleMarkers(vanished, at: scrapeTime)
         lastEntryCount = cache.entries.count - cache.staleEntries(olderThan: 1)
         lastWasComplete = true
@@ -134,6 +144,8 @@ package struct ExpositionReader: ~Copyable, Sendable {
         scrapeTime = timestampMilliseconds
         var vanished: [SeriesRef] = []
         cache.endAll { vanished.append($0) }
+        vanished += orphans.map { cache.intern($0) }
+        orphans = []
         appendStaleMarkers(vanished, at: timestampMilliseconds)
         lastWasComplete = false
         releaseScratch()
@@ -180,11 +192,19 @@ package struct ExpositionReader: ~Copyable, Sendable {
     /// Metadata of every family exposed lately.
     package var metadata: [MetricMetadata] { families.all }
 
-    /// Forgets every series, as after a change of what the mapper does. They get no staleness markers from this reader:
-    /// call ``fail(at:)`` before where they are due.
+    /// Bytes of the batch being built.
+    package var pendingByteCount: Int {
+        rowSeries.byteCount + rowValues.byteCount + rowTimes.byteCount + histograms.count * 256 + exemplars.count * 96
+            + text.carry.capacity + message.carry.capacity
+    }
+
+    /// Forgets every series, as a change of what ends up in labels asks for. Those that lived and are not in the next
+    /// scrape get their staleness markers then.
     package mutating func forgetSeries(mapper: LabelMapper? = nil) {
         if let mapper { self.mapper = mapper }
-        cache.endAll { _ in }
+        var living: [SeriesRef] = []
+        cache.endAll { living.append($0) }
+        orphans += living.map { cache.writer[$0] }
         _ = cache.compact(keepingLast: 0)
         families = FamilyTable()
         classic = ClassicState()

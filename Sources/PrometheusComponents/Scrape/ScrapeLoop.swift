@@ -1,0 +1,397 @@
+import ComponentKit
+import Essentials
+import SelfMetrics
+import Synchronization
+import Telemetry
+import TextFormats
+import Wire
+
+/// The scrapes of one target, from the first to the end of its series.
+///
+/// A loop and its series cache live as long as the target's labels and URL stay the same, whatever else changes. A
+/// target that goes away is waited for a little over two intervals; if it does not come back, its series end.
+final class ScrapeLoop: Sendable {
+    struct Plan: Sendable {
+        var target: ScrapeTarget
+        /// Why scrapes fail without being tried.
+        var forcedError: String?
+        /// True when the target is gone from the arguments.
+        var isRetired: Bool
+    }
+
+    /// How the last scrape went.
+    struct Status: Sendable {
+        enum Health: String, Sendable { case unknown, up, down }
+
+        var health = Health.unknown
+        var lastError = ""
+        /// Nanoseconds since 1970; nil before the first scrape.
+        var lastScrape: Int64?
+        var lastDuration = Duration.zero
+    }
+
+    /// What a change of means that series get other labels.
+    private struct Mapping: Equatable {
+        var honorsLabels: Bool
+        var addsTypeAndUnitLabels: Bool
+        var validation: NameValidation
+    }
+
+    private struct Progress {
+        var status = Status()
+        var mapping: Mapping?
+        var bookedBytes = 0
+        var batchBytes = 0
+        var metadataIsComplete = false
+    }
+
+    let identity: ScrapeTarget.Identity
+    private let pool: ScrapePool
+    private let plan: Live<Plan>
+    private let reader: Mutex<ExpositionReader>
+    private let progress = Mutex(Progress())
+    private let log: Log
+
+    init(_ plan: Plan, in pool: ScrapePool) {
+        self.pool = pool
+        self.plan = Live(plan)
+        identity = plan.target.identity
+        reader = Mutex(
+            ExpositionReader(
+                mapper: TargetLabels.mapper(identity.labels, honors: pool.arguments.current.honorLabels)))
+        log = pool.context.log.with("target", identity.url)
+    }
+
+    var isRetired: Bool { plan.current.isRetired }
+    var target: ScrapeTarget { plan.current.target }
+    var status: Status { progress.withLock { $0.status } }
+
+    /// Takes what changed; wakes the loop where its schedule depends on it.
+    func change(to new: Plan) {
+        let old = plan.current
+        if old.isRetired != new.isRetired || old.target.interval != new.target.interval
+            || old.target.timeout != new.target.timeout || old.forcedError != new.forcedError
+            || old.target.convertsClassicHistograms != new.target.convertsClassicHistograms
+            || old.target.keepsClassicHistograms != new.target.keepsClassicHistograms
+            || old.target.scrapesNativeHistograms != new.target.scrapesNativeHistograms
+            || old.target.unixSocketPath != new.target.unixSocketPath
+        {
+            plan.replace(with: new)
+        }
+    }
+
+    func retire() {
+        var gone = plan.current
+        guard !gone.isRetired else { return }
+        gone.isRetired = true
+        plan.replace(with: gone)
+    }
+
+    // MARK: Schedule
+
+    /// Scrapes until cancelled, or until the target has been gone for long enough to end its series.
+    func run() async {
+        defer { releaseMemory() }
+        let clock = pool.context.clock
+        var (current, version) = plan.snapshot
+        var schedule = ScrapeSchedule(current.target, seed: pool.seed, clock: clock)
+        while true {
+            let deadline = current.isRetired ? schedule.endOfSeries : schedule.next
+            do {
+                if try await wait(until: deadline, orChangeAfter: version) {
+                    let before = current
+                    (current, version) = plan.snapshot
+                    if before.isRetired, !current.isRetired { schedule.skipMissed(clock) }
+                    if before.target.interval != current.target.interval {
+                        schedule = ScrapeSchedule(current.target, seed: pool.seed, clock: clock, after: schedule)
+                    }
+                    continue
+                }
+            } catch { return }
+            if current.isRetired {
+                if pool.discard(self) {
+                    if schedule.last != nil { await endSeries(at: schedule.nextWallMilliseconds) }
+                    return
+                }
+                (current, version) = plan.snapshot
+                continue
+            }
+            let timing = schedule.begin(clock)
+            if let elapsed = timing.sinceLast {
+                pool.metrics.intervalLength(GoDuration.format(current.target.interval)).observe(elapsed.seconds)
+            }
+            await scrape(current, at: timing.milliseconds)
+            if Task.isCancelled { return }
+            schedule.skipMissed(clock)
+        }
+    }
+
+    /// Waits for the deadline; true when the plan changed before. Throws when cancelled.
+    private func wait(until deadline: Int64, orChangeAfter version: UInt64) async throws -> Bool {
+        let clock = pool.context.clock
+        let plan = plan
+        if plan.version != version { return true }
+        return try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await clock.sleep(untilMonotonic: deadline)
+                return false
+            }
+            group.addTask {
+                try await plan.change(after: version)
+                return true
+            }
+            let first = try await group.next() ?? true
+            group.cancelAll()
+            return first
+        }
+    }
+
+    // MARK: A scrape
+
+    private func scrape(_ plan: Plan, at time: Int64) async {
+        let context = pool.context
+        let arguments = pool.arguments.current
+        let started = context.clock.monotonicNanoseconds
+        let startedWall = context.clock.wallNanoseconds
+        let estimate = progress.withLock { max(64 << 10, $0.batchBytes) }
+        guard context.memory.reserve(estimate) else {
+            pool.metrics.shed.add()
+            log.warn("Scrape left out: the process is short of memory")
+            progress.withLock { $0.status.lastError = "scrape left out: the process is short of memory" }
+            return
+        }
+        var lease = MemoryLease(account: context.memory, held: estimate)
+        prepareReader(arguments, plan.target)
+        var failure: ScrapeFailure?
+        if let forced = plan.forcedError {
+            failure = ScrapeFailure(kind: .fetch, description: forced)
+        } else {
+            do {
+                try await fetch(plan.target, arguments, at: time, &lease)
+            } catch {
+                if Task.isCancelled {
+                    lease.release()
+                    return
+                }
+                failure = ScrapeFailure(error)
+            }
+        }
+        let counts = reader.withLock { reader in
+            let counts = failure?.kind == .fetch || failure?.kind == .bodyLimit ? ExpositionCounts() : reader.counts
+            if failure != nil { reader.fail(at: time) }
+            return counts
+        }
+        pool.metrics.duplicateTimestamps.add(counts.duplicates)
+        pool.metrics.outOfBounds.add(counts.outOfBounds)
+        if counts.duplicates > 0 || counts.outOfBounds > 0 {
+            log.debug(
+                "Samples were left out", nil,
+                ["duplicates": "\(counts.duplicates)", "too_far_ahead": "\(counts.outOfBounds)"])
+        }
+        let duration = context.clock.elapsed(since: started)
+        progress.withLock { progress in
+            progress.status = Status(
+                health: failure == nil ? .up : .down, lastError: failure?.description ?? "", lastScrape: startedWall,
+                lastDuration: duration)
+        }
+        if let failure { await note(failure, arguments, at: startedWall) }
+        let bytes = failure?.kind == .bodyLimit ? -1 : counts.bodyBytes
+        let batch = takeBatch(arguments, at: time) { report in
+            report("up", failure == nil ? 1 : 0)
+            report("scrape_duration_seconds", duration.seconds)
+            report("scrape_samples_scraped", Double(counts.scraped))
+            report("scrape_samples_post_metric_relabeling", Double(counts.postRelabeling))
+            report("scrape_series_added", Double(counts.seriesAdded))
+            guard arguments.reportsExtraMetrics else { return }
+            report("scrape_timeout_seconds", plan.target.timeout.seconds)
+            report("scrape_sample_limit", Double(arguments.options.limits.samples))
+            report("scrape_body_size_bytes", Double(bytes))
+        }
+        lease.adjust(to: batch.byteCount)
+        await deliver(batch, arguments)
+        lease.release()
+        if arguments.reportsExtraMetrics {
+            pool.metrics.scrapeDuration.observe(context.clock.elapsed(since: started).seconds)
+        }
+        bookCache(batchBytes: batch.byteCount)
+    }
+
+    private func prepareReader(_ arguments: PrometheusScrape.Arguments, _ target: ScrapeTarget) {
+        var options = arguments.options
+        options.convertsClassicHistograms = target.convertsClassicHistograms
+        options.keepsClassicHistograms = target.keepsClassicHistograms
+        options.scrapesNativeHistograms = target.scrapesNativeHistograms
+        let mapping = Mapping(
+            honorsLabels: arguments.honorLabels, addsTypeAndUnitLabels: options.addsTypeAndUnitLabels,
+            validation: options.nameValidation)
+        let isOther = progress.withLock { progress in
+            defer { progress.mapping = mapping }
+            return progress.mapping.map { $0 != mapping } ?? true
+        }
+        reader.withLock { reader in
+            if isOther || (options.collectsMetadata && !reader.options.collectsMetadata) {
+                reader.forgetSeries(mapper: TargetLabels.mapper(identity.labels, honors: arguments.honorLabels))
+            }
+            reader.options = options
+        }
+    }
+
+    private func fetch(
+        _ target: ScrapeTarget, _ arguments: PrometheusScrape.Arguments, at time: Int64, _ lease: inout MemoryLease
+    ) async throws {
+        // An answer without a body is an empty one in any format.
+        reader.withLock { $0.begin(.prometheusText, at: time) }
+        let slots = pool.context.services.slots
+        try await ScrapeFetch(target: target, arguments: arguments, pool: pool).run { format in
+            reader.withLock { $0.format(format) }
+        } piece: { bytes in
+            let pending = try await slots.withSlot {
+                try bytes.withUnsafeBytes { bytes in
+                    try reader.withLock { reader in
+                        try reader.feed(bytes)
+                        return reader.pendingByteCount
+                    }
+                }
+            }
+            guard lease.grow(to: pending) else {
+                throw ScrapeFailure(kind: .content(nil), description: "the process is short of memory")
+            }
+        }
+        try await slots.withSlot { try reader.withLock { try $0.finish() } }
+    }
+
+    private func takeBatch(
+        _ arguments: PrometheusScrape.Arguments, at time: Int64, _ body: ((String, Double) -> Void) -> Void
+    ) -> MetricBatch {
+        reader.withLock { reader in
+            var reports: [(String, Double)] = []
+            body { reports.append(($0, $1)) }
+            for (name, value) in reports {
+                reader.report(name, value, at: time) { TargetLabels.report(name, identity.labels) }
+            }
+            return reader.takeBatch()
+        }
+    }
+
+    private func note(
+        _ failure: ScrapeFailure, _ arguments: PrometheusScrape.Arguments, at wallNanoseconds: Int64
+    ) async {
+        log.debug("Scrape failed", failure)
+        switch failure.kind {
+        case .bodyLimit: pool.metrics.exceededBodySizeLimit.add()
+        case .content(.sampleLimit): pool.metrics.exceededSampleLimit.add()
+        case .content(.bucketLimit): pool.metrics.exceededBucketLimit.add()
+        case .content(.labelLimit), .content(.labelNameLength), .content(.labelValueLength):
+            pool.metrics.exceededLabelLimits.add()
+        case .fetch, .content: break
+        }
+        if let path = arguments.failureLogFile {
+            await pool.failureLog.write(
+                failure.description, target: identity.url, jobName: arguments.jobName ?? pool.context.componentID,
+                at: wallNanoseconds, to: path)
+        }
+    }
+
+    // MARK: Delivery
+
+    private func deliver(_ batch: MetricBatch, _ arguments: PrometheusScrape.Arguments) async {
+        let context = pool.context
+        let count = batch.itemCount
+        guard count > 0 else { return }
+        context.ledger.originated(count)
+        context.services.liveData.publish(context.componentID, .prometheusMetric, count: count) {
+            LiveSamples.text(batch)
+        }
+        let started = context.clock.monotonicNanoseconds
+        do throws(DeliveryError) {
+            try await arguments.forwardTo(batch)
+            pool.metrics.forwardedSamples.add(count)
+        } catch {
+            // The next scrape brings newer values: holding old ones back would only make them late.
+            context.ledger.drop(count, error.reason)
+            log.warn("Scrape could not be delivered", error, ["samples": "\(count)"])
+        }
+        pool.metrics.fanoutLatency.observe(context.clock.elapsed(since: started).seconds)
+    }
+
+    /// Marks all series of the target stale, those about its scrapes too.
+    private func endSeries(at time: Int64) async {
+        let arguments = pool.arguments.current
+        reader.withLock { $0.fail(at: time) }
+        let batch = takeBatch(arguments, at: time) { report in
+            var names = [
+                "up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
+                "scrape_series_added",
+            ]
+            if arguments.reportsExtraMetrics {
+                names += ["scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"]
+            }
+            for name in names { report(name, Sample.staleMarker) }
+        }
+        await deliver(batch, arguments)
+    }
+
+    // MARK: Memory
+
+    private func bookCache(batchBytes: Int) {
+        let bytes = reader.withLock { $0.byteCount }
+        let before = progress.withLock { progress in
+            defer {
+                progress.bookedBytes = bytes
+                progress.batchBytes = batchBytes
+            }
+            return progress.bookedBytes
+        }
+        if bytes > before { pool.context.memory.book(bytes - before) }
+        if bytes < before { pool.context.memory.release(before - bytes) }
+    }
+
+    private func releaseMemory() {
+        let booked = progress.withLock { progress in
+            defer { progress.bookedBytes = 0 }
+            return progress.bookedBytes
+        }
+        pool.context.memory.release(booked)
+    }
+}
+
+/// Reserved bytes that grow with what they stand for.
+private struct MemoryLease {
+    let account: MemoryAccount
+    private(set) var held: Int
+
+    init(account: MemoryAccount, held: Int) {
+        self.account = account
+        self.held = held
+    }
+
+    mutating func grow(to bytes: Int) -> Bool {
+        guard bytes > held else { return true }
+        guard account.reserve(bytes - held) else { return false }
+        held = bytes
+        return true
+    }
+
+    /// Follows bytes that are held already.
+    mutating func adjust(to bytes: Int) {
+        if bytes > held { account.book(bytes - held) } else { account.release(held - bytes) }
+        held = bytes
+    }
+
+    mutating func release() {
+        account.release(held)
+        held = 0
+    }
+}
+
+/// Samples as the live view shows them.
+enum LiveSamples {
+    static func text(_ batch: MetricBatch) -> String {
+        var lines: [String] = []
+        for row in batch.series.indices.prefix(200) {
+            lines.append(
+                "ts=\(batch.timestamps[row]), labels=\(batch.table[batch.series[row]]), value=\(batch.values[row])")
+        }
+        return lines.joined(separator: "\n")
+    }
+}
