@@ -24,7 +24,9 @@ final class EndpointMetrics: Sendable {
         let droppedEntries: [Reason: Counter]
     }
 
-    private static let sizes: [Double] = [1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192, 16_384, 20_480].map { $0 * 1024 }
+    private static let sizes: [Double] = [1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192, 16_384, 20_480].map {
+        $0 * 1024
+    }
     private static let latencies: [Double] = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600]
 
     private let scope: MetricScope

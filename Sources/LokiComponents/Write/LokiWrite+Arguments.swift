@@ -15,7 +15,8 @@ extension LokiWrite {
             externalLabels = block.optional(
                 "external_labels", default: [:], "Labels added to every entry that does not have them.")
             let maximumStreams = block.optional(
-                "max_streams", default: 0, "Streams in one request; entries of further ones are dropped. 0 is no limit.")
+                "max_streams", default: 0, "Streams in one request; entries of further ones are dropped. 0 is no limit."
+            )
             let wal: WALArguments = block.block("wal", "Whether entries are kept on disk until they are sent.")
             if maximumStreams < 0 { block.reject("max_streams", "must not be negative") }
             var settings = endpoints.compactMap(\.settings)
@@ -140,7 +141,8 @@ extension LokiWrite {
             drainTimeout = block.optional(
                 "drain_timeout", default: Duration.seconds(15), "Time for sending what waits when stopping.")
             blocksOnOverflow = block.optional(
-                "block_on_overflow", default: true, "Whether senders wait when the queue is full; else entries are dropped.")
+                "block_on_overflow", default: true,
+                "Whether senders wait when the queue is full; else entries are dropped.")
             if shards > 1024 { block.reject("min_shards", "must be at most 1024") }
             self.shards = min(max(shards, 1), 1024)
         }
@@ -153,7 +155,8 @@ extension LokiWrite {
         init(from block: inout BlockReader) {
             isEnabled = block.optional("enabled", default: false, "Whether entries are written to disk first.")
             let age = block.optional(
-                "max_segment_age", default: Duration.seconds(3600), "Age at which entries that were not sent are dropped.")
+                "max_segment_age", default: Duration.seconds(3600),
+                "Age at which entries that were not sent are dropped.")
             let minimum = block.optional(
                 "min_read_frequency", default: Duration.milliseconds(250),
                 "Shortest time between two reads upstream; here entries are read as soon as they are written.")

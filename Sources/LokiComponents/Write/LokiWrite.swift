@@ -45,7 +45,9 @@ package final class LokiWrite: Component {
 
     private func take(_ batch: LogBatch) async throws(DeliveryError) {
         if batch.isEmpty { return }
-        guard let session = currentSession() else { throw .retry(after: .seconds(1), "\(context.componentID) is not sending") }
+        guard let session = currentSession() else {
+            throw .retry(after: .seconds(1), "\(context.componentID) is not sending")
+        }
         let count = batch.itemCount
         let copies = session.endpoints.count
         if let disk = session.disk {
