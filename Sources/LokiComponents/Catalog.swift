@@ -2,6 +2,10 @@ package import ComponentKit
 
 /// The `loki.*` components, sorted by name.
 package let lokiComponents: [any Component.Type] = [
+    LokiEcho.self,
     LokiProcess.self,
     LokiRelabel.self,
+    LokiSourceAPI.self,
+    LokiSourceFile.self,
+    LokiWrite.self,
 ]

@@ -64,6 +64,15 @@ package final class Histogram: Sendable {
         }
     }
 
+    /// Observes the same value `times` times.
+    package func observe(_ value: Double, times: Int) {
+        let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
+        state.withLock { state in
+            state.counts[bucket] += times
+            state.sum += value * Double(times)
+        }
+    }
+
     /// Observations per bucket (not cumulative, the last beyond every bound) and their sum.
     package var snapshot: (counts: [Int], sum: Double) { state.withLock { ($0.counts, $0.sum) } }
 }

@@ -199,7 +199,8 @@ package final class ComponentHarness {
     /// Counters whose upstream name lacks the suffix.
     private static let upstreamCountersWithoutSuffix: Set<String> = [
         "loki_relabel_cache_hits", "loki_relabel_cache_misses", "loki_relabel_entries_processed",
-        "loki_relabel_entries_written", "loki_write_encoded_bytes", "prometheus_fanout_latency",
+        "loki_relabel_entries_written", "loki_source_api_entries_written", "loki_write_encoded_bytes",
+        "prometheus_fanout_latency",
         "prometheus_forwarded_samples",
     ]
 

@@ -14,7 +14,7 @@ extension UnsafeRawBufferPointer {
 extension Array where Element == UInt8 {
     /// Calls `body` with the bytes, keeping the type of what it throws.
     @inline(__always)
-    func withRawBytes<Result, Failure: Error>(
+    package func withRawBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try span.bytes.withUnsafeBytes(body)

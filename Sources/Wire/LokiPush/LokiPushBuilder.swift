@@ -58,12 +58,12 @@ package struct LokiPushBuilder: Sendable {
     /// True when `labels` are among the streams.
     package func contains(_ labels: LabelSet) -> Bool { indices[labels] != nil }
 
-    /// The index of the stream of `labels`, added when new. Labels beginning with `__` are not sent; sets that differ
-    /// in such labels alone stay different streams, so take them off first.
-    package mutating func stream(for labels: LabelSet) -> Int32 {
+    /// The index of the stream of `labels`, added when new. Labels beginning with `__` are not sent, unless
+    /// `keepingInternal`; sets that differ in such labels alone stay different streams, so take them off first.
+    package mutating func stream(for labels: LabelSet, keepingInternal: Bool = false) -> Int32 {
         if let index = indices[labels] { return index }
         let offset = labelText.count
-        LokiLabelText.append(labels, skippingInternal: true, to: &labelText)
+        LokiLabelText.append(labels, skippingInternal: !keepingInternal, to: &labelText)
         let index = Int32(streams.count)
         streams.append(Stream(labelsOffset: offset, labelsLength: labelText.count - offset))
         indices[labels] = index
@@ -123,13 +123,13 @@ package struct LokiPushBuilder: Sendable {
     }
 
     /// Adds every entry of `batch` as it is.
-    package mutating func append(_ batch: LogBatch) {
+    package mutating func append(_ batch: LogBatch, keepingInternal: Bool = false) {
         var indices = [Int32](repeating: -1, count: batch.streams.count)
         batch.arena.withUnsafeBytes { arena in
             for entry in batch.entries {
                 var index = indices[Int(entry.stream)]
                 if index < 0 {
-                    index = stream(for: batch.streams[Int(entry.stream)])
+                    index = stream(for: batch.streams[Int(entry.stream)], keepingInternal: keepingInternal)
                     indices[Int(entry.stream)] = index
                 }
                 let line = UnsafeRawBufferPointer(
