@@ -1,4 +1,8 @@
 package import ComponentKit
 
 /// The components of this family, by name.
-package let platformComponents: [any Component.Type] = []
+package let platformComponents: [any Component.Type] = [
+    LocalFile.self,
+    LocalFileMatch.self,
+    RemoteHTTP.self,
+]

@@ -3,6 +3,7 @@
 #define INVAR_CLINUX_H
 #include <malloc.h>
 #include <sys/statvfs.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 
 /// Names the calling thread (cut to 15 bytes), as shown by `top -H`.

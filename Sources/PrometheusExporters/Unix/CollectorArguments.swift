@@ -1,0 +1,280 @@
+import AlloySyntax
+import Essentials
+import TextFormats
+
+/// The `arp` block.
+struct ARPArguments: Block {
+    let filter: DeviceFilter
+
+    init(from block: inout BlockReader) {
+        filter = DeviceFilter(
+            excluded: block.filter("device_exclude", "Devices left out, as a regular expression."),
+            included: block.filter("device_include", "Devices taken, as a regular expression."))
+        let netlink: Bool = block.optional(
+            "netlink", default: false, "Whether entries are read over netlink instead of from `/proc/net/arp`.")
+        if netlink { block.reject("netlink", "is not available: entries are read from /proc/net/arp") }
+    }
+}
+
+/// The `cpu` block.
+struct CPUArguments: Block {
+    let bugs: RegularExpression?
+    let exportsGuest: Bool
+    let exportsInfo: Bool
+    let flags: RegularExpression?
+
+    static let none = CPUArguments()
+    private init() {
+        bugs = nil
+        exportsGuest = false
+        exportsInfo = false
+        flags = nil
+    }
+
+    init(from block: inout BlockReader) {
+        bugs = block.filter("bugs_include", "Entries of the `bugs` field that are exported; turns `info` on.")
+        exportsGuest = block.optional("guest", default: false, "Whether time spent in guests is exported.")
+        let info: Bool = block.optional("info", default: false, "Whether data of `/proc/cpuinfo` is exported.")
+        flags = block.filter("flags_include", "Entries of the `flags` field that are exported; turns `info` on.")
+        exportsInfo = info || bugs != nil || flags != nil
+    }
+}
+
+/// The `disk` block.
+struct DiskArguments: Block {
+    let filter: DeviceFilter
+
+    init(from block: inout BlockReader) {
+        let excluded: String = block.optional(
+            "device_exclude", default: #"^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$"#,
+            "Devices left out, as a regular expression; without effect beside `device_include`.")
+        let included = block.filter("device_include", "Devices taken, as a regular expression.")
+        let exclusion = excluded.isEmpty ? nil : block.compile("device_exclude", excluded)
+        filter = DeviceFilter(excluded: included == nil ? exclusion : nil, included: included)
+    }
+}
+
+/// The `filesystem` block.
+struct FilesystemArguments: Block {
+    let excludedTypes: RegularExpression?
+    let excludedMountPoints: RegularExpression?
+    let mountTimeout: Duration
+
+    static let none = FilesystemArguments()
+    private init() {
+        excludedTypes = nil
+        excludedMountPoints = nil
+        mountTimeout = .seconds(5)
+    }
+
+    private static let defaultTypes =
+        "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs"
+        + "|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|sysfs|tracefs)$"
+
+    init(from block: inout BlockReader) {
+        excludedTypes = block.pattern(
+            "fs_types_exclude", default: Self.defaultTypes, "File system types left out, as a regular expression.")
+        excludedMountPoints = block.pattern(
+            "mount_points_exclude", default: "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+)($|/)",
+            "Mount points left out, as a regular expression.")
+        mountTimeout = block.optional(
+            "mount_timeout", default: .seconds(5), "How long a mount may take to answer before it counts as stuck.")
+    }
+}
+
+/// The `hwmon` block.
+struct HardwareMonitorArguments: Block {
+    let filter: DeviceFilter
+
+    init(from block: inout BlockReader) {
+        filter = DeviceFilter(
+            excluded: block.filter("chip_exclude", "Chips left out, as a regular expression."),
+            included: block.filter("chip_include", "Chips taken, as a regular expression."))
+    }
+}
+
+/// The `netclass` block.
+struct NetClassArguments: Block {
+    let skipsInvalidSpeed: Bool
+    let ignored: RegularExpression?
+
+    static let none = NetClassArguments()
+    private init() {
+        skipsInvalidSpeed = false
+        ignored = nil
+    }
+
+    init(from block: inout BlockReader) {
+        skipsInvalidSpeed = block.optional(
+            "ignore_invalid_speed_device", default: false, "Whether a negative speed is left out.")
+        ignored = block.pattern("ignored_devices", default: "^$", "Devices left out, as a regular expression.")
+    }
+}
+
+/// The `netdev` block.
+struct NetDevArguments: Block {
+    let exportsAddresses: Bool
+    let filter: DeviceFilter
+
+    static let none = NetDevArguments()
+    private init() {
+        exportsAddresses = false
+        filter = DeviceFilter()
+    }
+
+    init(from block: inout BlockReader) {
+        exportsAddresses = block.optional(
+            "address_info", default: false, "Whether the addresses of every device are exported.")
+        filter = DeviceFilter(
+            excluded: block.filter("device_exclude", "Devices left out, as a regular expression."),
+            included: block.filter("device_include", "Devices taken, as a regular expression."))
+        if filter.excluded != nil, filter.included != nil {
+            block.reject("device_exclude", "and \"device_include\" are mutually exclusive")
+        }
+    }
+}
+
+/// The `netstat` block.
+struct NetStatArguments: Block {
+    let fields: RegularExpression?
+
+    private static let defaultFields =
+        "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)"
+        + "|TcpExt_(Listen.*|Syncookies.*|TCPSynRetrans|TCPTimeouts)"
+        + "|Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|RetransSegs|CurrEstab)"
+        + "|Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$"
+
+    init(from block: inout BlockReader) {
+        fields = block.pattern("fields", default: Self.defaultFields, "Fields exported, as a regular expression.")
+    }
+}
+
+/// The `powersupply` block.
+struct PowerSupplyArguments: Block {
+    let ignored: RegularExpression?
+
+    init(from block: inout BlockReader) {
+        ignored = block.pattern("ignored_supplies", default: "^$", "Supplies left out, as a regular expression.")
+    }
+}
+
+/// The `tapestats` block.
+struct TapeArguments: Block {
+    let ignored: RegularExpression?
+
+    init(from block: inout BlockReader) {
+        ignored = block.pattern("ignored_devices", default: "^$", "Devices left out, as a regular expression.")
+    }
+}
+
+/// The `textfile` block.
+struct TextFileArguments: Block {
+    let directory: String
+
+    init(from block: inout BlockReader) {
+        directory = block.optional("directory", "Directory, or pattern for directories, with `*.prom` files.") ?? ""
+    }
+}
+
+/// The `vmstat` block.
+struct VMStatArguments: Block {
+    let fields: RegularExpression?
+
+    init(from block: inout BlockReader) {
+        fields = block.pattern(
+            "fields", default: "^(oom_kill|pgpg|pswp|pg.*fault).*", "Fields exported, as a regular expression.")
+    }
+}
+
+// Blocks of collectors that do not exist here: they are read so that their arguments are checked and documented, and
+// refused as a whole by the arguments around them.
+
+/// The `bcache` block.
+struct BCacheArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: Bool = block.optional("priority_stats", default: false, "Whether costly statistics are exported.")
+    }
+}
+
+/// The `ethtool` block.
+struct EthtoolArguments: Block {
+    init(from block: inout BlockReader) {
+        _ = block.filter("device_exclude", "Devices left out, as a regular expression.")
+        _ = block.filter("device_include", "Devices taken, as a regular expression.")
+        _ = block.pattern("metrics_include", default: ".*", "Statistics exported, as a regular expression.")
+    }
+}
+
+/// The `ipvs` block.
+struct IPVSArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: [String]? = block.optional(
+            "backend_labels", "Labels the statistics of backends are summed by.",
+            defaultProse: "local_address, local_port, remote_address, remote_port, proto, local_mark")
+    }
+}
+
+/// The `ntp` block.
+struct NTPArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: Int = block.optional("ip_ttl", default: 1, "Hops a request may take.")
+        let _: Duration = block.optional(
+            "local_offset_tolerance", default: .milliseconds(1), "Offset that still counts as synchronised.")
+        let _: Duration = block.optional(
+            "max_distance", default: .microseconds(3_466_080), "Distance to the root that still counts.")
+        let _: Int = block.optional("protocol_version", default: 4, "Version of the protocol.")
+        let _: String = block.optional("server", default: "127.0.0.1", "Server that is asked.")
+        let _: Bool = block.optional("server_is_local", default: false, "Whether the server may be remote.")
+    }
+}
+
+/// The `perf` block.
+struct PerfArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: String? = block.optional("cpus", "CPUs that are profiled.")
+        let _: [String]? = block.optional("tracepoint", "Tracepoints that are counted.")
+        let _: Bool = block.optional(
+            "disable_hardware_profilers", default: false, "Whether hardware profilers are off.")
+        let _: Bool = block.optional(
+            "disable_software_profilers", default: false, "Whether software profilers are off.")
+        let _: Bool = block.optional("disable_cache_profilers", default: false, "Whether cache profilers are off.")
+        let _: [String]? = block.optional("hardware_profilers", "Hardware profilers that run.")
+        let _: [String]? = block.optional("software_profilers", "Software profilers that run.")
+        let _: [String]? = block.optional("cache_profilers", "Cache profilers that run.")
+    }
+}
+
+/// The `runit` block.
+struct RunitArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: String = block.optional("service_dir", default: "/etc/service", "Directory of the services.")
+    }
+}
+
+/// The `supervisord` block.
+struct SupervisordArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: String = block.optional("url", default: "http://localhost:9001/RPC2", "Address of its XML-RPC interface.")
+    }
+}
+
+/// The `sysctl` block.
+struct SysctlArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: [String] = block.optional("include", default: [], "Numeric values exported.")
+        let _: [String] = block.optional("include_info", default: [], "Text values exported.")
+    }
+}
+
+/// The `systemd` block.
+struct SystemdArguments: Block {
+    init(from block: inout BlockReader) {
+        let _: Bool = block.optional("enable_restarts", default: false, "Whether restarts of services are exported.")
+        let _: Bool = block.optional("start_time", default: false, "Whether start times of units are exported.")
+        let _: Bool = block.optional("task_metrics", default: false, "Whether tasks of units are exported.")
+        _ = block.pattern(
+            "unit_exclude", default: #".+\.(automount|device|mount|scope|slice)"#,
+            "Units left out, as a regular expression.")
+        _ = block.pattern("unit_include", default: ".+", "Units exported, as a regular expression.")
+    }
+}

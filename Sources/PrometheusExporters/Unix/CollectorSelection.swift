@@ -1,0 +1,125 @@
+/// A collector that exists here.
+struct CollectorKind: Sendable {
+    let name: String
+    let isDefault: Bool
+    let make: @Sendable (UnixSettings) -> any NodeCollector
+
+    init(_ name: String, isDefault: Bool = true, _ make: @escaping @Sendable (UnixSettings) -> any NodeCollector) {
+        self.name = name
+        self.isDefault = isDefault
+        self.make = make
+    }
+}
+
+/// Which collectors there are, here and upstream.
+enum CollectorTable {
+    /// Sorted by name.
+    static let available: [CollectorKind] = [
+        CollectorKind("arp") { ARPCollector($0) },
+        CollectorKind("bonding") { _ in BondingCollector() },
+        CollectorKind("buddyinfo", isDefault: false) { _ in BuddyInfoCollector() },
+        CollectorKind("cgroups", isDefault: false) { _ in CgroupsCollector() },
+        CollectorKind("conntrack") { _ in ConntrackCollector() },
+        CollectorKind("cpu") { CPUCollector($0) },
+        CollectorKind("cpufreq") { _ in CPUFrequencyCollector() },
+        CollectorKind("diskstats") { DiskStatsCollector($0) },
+        CollectorKind("dmi") { _ in DMICollector() },
+        CollectorKind("edac") { _ in EDACCollector() },
+        CollectorKind("entropy") { _ in EntropyCollector() },
+        CollectorKind("filefd") { _ in FileDescriptorCollector() },
+        CollectorKind("filesystem") { FilesystemCollector($0) },
+        CollectorKind("hwmon") { HardwareMonitorCollector($0) },
+        CollectorKind("interrupts", isDefault: false) { _ in InterruptsCollector() },
+        CollectorKind("ksmd", isDefault: false) { _ in KSMCollector() },
+        CollectorKind("loadavg") { _ in LoadAverageCollector() },
+        CollectorKind("mdadm") { _ in MDCollector() },
+        CollectorKind("meminfo") { _ in MemInfoCollector() },
+        CollectorKind("netclass") { NetClassCollector($0) },
+        CollectorKind("netdev") { NetDevCollector($0) },
+        CollectorKind("netstat") { NetStatCollector($0) },
+        CollectorKind("nvme") { _ in NVMeCollector() },
+        CollectorKind("os") { _ in OSReleaseCollector() },
+        CollectorKind("powersupplyclass") { PowerSupplyCollector($0) },
+        CollectorKind("pressure") { _ in PressureCollector() },
+        CollectorKind("processes") { _ in ProcessesCollector() },
+        CollectorKind("rapl") { _ in RAPLCollector() },
+        CollectorKind("schedstat") { _ in SchedStatCollector() },
+        CollectorKind("selinux") { _ in SELinuxCollector() },
+        CollectorKind("sockstat") { _ in SockStatCollector() },
+        CollectorKind("softirqs", isDefault: false) { _ in SoftIRQsCollector() },
+        CollectorKind("softnet") { _ in SoftNetCollector() },
+        CollectorKind("stat") { _ in StatCollector() },
+        CollectorKind("tapestats") { TapeCollector($0) },
+        CollectorKind("textfile") { TextFileCollector($0) },
+        CollectorKind("thermal_zone") { _ in ThermalCollector() },
+        CollectorKind("time") { _ in TimeCollector() },
+        CollectorKind("timex") { _ in TimexCollector() },
+        CollectorKind("udp_queues") { _ in UDPQueuesCollector() },
+        CollectorKind("uname") { _ in UnameCollector() },
+        CollectorKind("vmstat") { VMStatCollector($0) },
+    ]
+
+    /// Enabled by default upstream and not written yet.
+    static let missingDefaults: [String] = [
+        "bcache", "btrfs", "fibrechannel", "infiniband", "ipvs", "nfs", "nfsd", "xfs", "zfs",
+    ]
+
+    /// Known upstream on Linux, disabled by default, and not written yet.
+    static let missingOthers: [String] = [
+        "cpu_vulnerabilities", "drbd", "drm", "ethtool", "lnstat", "logind", "meminfo_numa", "mountstats",
+        "network_route", "ntp", "perf", "qdisc", "runit", "slabinfo", "supervisord", "sysctl", "systemd", "tcpstat",
+        "wifi", "zoneinfo",
+    ]
+
+    /// Known upstream on other systems; on Linux nothing happens when they are enabled.
+    static let otherSystems: Set<String> = ["boottime", "devstat", "exec", "netisr", "thermal"]
+
+    static func isMissing(_ name: String) -> Bool { missingDefaults.contains(name) || missingOthers.contains(name) }
+
+    static func kind(_ name: String) -> CollectorKind? { available.first { $0.name == name } }
+}
+
+/// Decides which collectors run, as upstream does: the set given or else the defaults, minus the disabled, plus the
+/// enabled, which win.
+struct CollectorSelection {
+    private(set) var enabled: [CollectorKind] = []
+    /// Defaults of upstream that are absent and were not disabled.
+    private(set) var missingDefaults: [String] = []
+    /// Names that cannot be enabled: the argument and why.
+    private(set) var refusals: [(argument: String, reason: String)] = []
+    /// Names without effect: the argument and why.
+    private(set) var warnings: [(argument: String, reason: String)] = []
+
+    init(enable: [String], disable: [String], set: [String]) {
+        var names: Set<String> = []
+        if set.isEmpty {
+            for kind in CollectorTable.available where kind.isDefault { names.insert(kind.name) }
+            missingDefaults = CollectorTable.missingDefaults.filter { !disable.contains($0) }
+        }
+        admit(set, "set_collectors", into: &names)
+        for name in disable {
+            names.remove(name)
+            if !Self.isKnown(name) { warnings.append(("disable_collectors", "names the unknown collector \"\(name)\"")) }
+        }
+        admit(enable, "enable_collectors", into: &names)
+        enabled = CollectorTable.available.filter { names.contains($0.name) }
+    }
+
+    private static func isKnown(_ name: String) -> Bool {
+        CollectorTable.kind(name) != nil || CollectorTable.isMissing(name) || CollectorTable.otherSystems.contains(name)
+    }
+
+    private mutating func admit(_ wanted: [String], _ argument: String, into names: inout Set<String>) {
+        for name in wanted {
+            if CollectorTable.kind(name) != nil {
+                names.insert(name)
+            } else if CollectorTable.isMissing(name) {
+                refusals.append((argument, "names the collector \"\(name)\", which is not available"))
+            } else if CollectorTable.otherSystems.contains(name) {
+                warnings.append((argument, "names the collector \"\(name)\", which Linux does not have"))
+            } else {
+                refusals.append((argument, "names the unknown collector \"\(name)\""))
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import Essentials
+import Foundation
+import Synchronization
+import Transport
+
+/// A folder that is removed with its last reference.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "platform-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func write(_ name: String, _ text: String = "") throws {
+        let file = path + "/" + name
+        let parent = file[..<(file.lastIndex(of: "/") ?? file.startIndex)]
+        try FileManager.default.createDirectory(atPath: String(parent), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+    }
+
+    func remove(_ name: String) throws { try FileManager.default.removeItem(atPath: path + "/" + name) }
+}
+
+/// A server on loopback that answers with what it was last told and keeps what it was asked.
+final class TestServer: Sendable {
+    struct Request: Sendable, Equatable {
+        var method: String
+        var path: String
+        var fields: [String: String]
+        var body: String
+    }
+
+    private let answer = Mutex<(status: Int, body: String)>((200, ""))
+    private let seen = Mutex<[Request]>([])
+    private let server: HTTPServer
+    private let running: Task<Void, Never>
+
+    init() async throws {
+        let box = Holder()
+        var router = HTTPRouter()
+        router.otherwise { request in
+            let body = try await request.body.collect()
+            var fields: [String: String] = [:]
+            for field in request.fields { fields[field.name.lowercased()] = field.value }
+            let record = Request(
+                method: request.method.name, path: request.path, fields: fields,
+                body: String(decoding: body, as: UTF8.self))
+            guard let owner = box.value else { return .text(.internalServerError, "gone") }
+            owner.seen.withLock { $0.append(record) }
+            let answer = owner.answer.withLock { $0 }
+            return .text(HTTPStatus(answer.status), answer.body)
+        }
+        let server = try await HTTPServer.bind(
+            HTTPServerSettings(address: .host("127.0.0.1", port: 0)), router: router, on: EventLoops(threads: 1))
+        self.server = server
+        running = Task { await server.run() }
+        box.set(self)
+    }
+
+    deinit { running.cancel() }
+
+    var url: String { "http://127.0.0.1:\(server.address.port ?? 0)" }
+    var requests: [Request] { seen.withLock { $0 } }
+    func set(_ status: Int, _ body: String) { answer.withLock { $0 = (status, body) } }
+
+    private final class Holder: Sendable {
+        private struct Reference { weak var server: TestServer? }
+        private let reference = Mutex(Reference())
+        var value: TestServer? { reference.withLock { $0.server } }
+        func set(_ server: TestServer) { reference.withLock { $0.server = server } }
+    }
+}

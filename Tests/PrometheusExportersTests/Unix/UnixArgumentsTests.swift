@@ -1,0 +1,171 @@
+import ComponentKit
+import TestKit
+import Testing
+
+@testable import PrometheusExporters
+
+@Suite("prometheus.exporter.unix arguments")
+struct UnixArgumentsTests {
+    private func collectors(_ body: String) throws -> (names: Set<String>, problems: [String]) {
+        let harness = ComponentHarness(PrometheusExporterUnix.self)
+        let problems = harness.start(body)
+        guard harness.instance.isMade else { return ([], problems) }
+        let page = try harness.scrape()
+        let names = page.values.keys.filter { $0.name == "node_scrape_collector_success" }.map(\.labels)
+        return (Set(names.map { String($0.dropFirst(12).dropLast(2)) }), problems)
+    }
+
+    @Test("Every argument and block of the reference is known")
+    func everything() {
+        let body = """
+            include_exporter_metrics = true
+            procfs_path = "/proc"
+            sysfs_path = "/sys"
+            rootfs_path = "/"
+            udev_data_path = "/run/udev/data"
+            enable_collectors = ["interrupts"]
+            disable_collectors = ["arp"]
+            set_collectors = ["cpu"]
+            arp {
+              device_exclude = "a"
+              device_include = "b"
+              netlink = false
+            }
+            cpu {
+              bugs_include = "a"
+              guest = true
+              info = true
+              flags_include = "b"
+            }
+            disk {
+              device_exclude = "a"
+              device_include = "b"
+            }
+            filesystem {
+              fs_types_exclude = "a"
+              mount_points_exclude = "b"
+              mount_timeout = "1s"
+            }
+            hwmon {
+              chip_exclude = "a"
+              chip_include = "b"
+            }
+            netclass {
+              ignore_invalid_speed_device = true
+              ignored_devices = "a"
+            }
+            netdev {
+              address_info = true
+              device_exclude = "a"
+              device_include = ""
+            }
+            netstat {
+              fields = "a"
+            }
+            powersupply {
+              ignored_supplies = "a"
+            }
+            tapestats {
+              ignored_devices = "a"
+            }
+            textfile {
+              directory = "/nowhere"
+            }
+            vmstat {
+              fields = "a"
+            }
+            """
+        #expect(ComponentHarness(PrometheusExporterUnix.self).evaluate(body) == [])
+    }
+
+    @Test("The defaults are upstream's without those named once in a warning")
+    func defaults() throws {
+        let harness = ComponentHarness(PrometheusExporterUnix.self)
+        #expect(harness.start("") == [])
+        let warnings = harness.logSink.lines.filter { $0.hasPrefix("warn") }
+        #expect(warnings.count == 1)
+        #expect(warnings[0].contains("collectors=bcache,btrfs,fibrechannel,infiniband,ipvs,nfs,nfsd,xfs,zfs"))
+        let upstream: Set<String> = [
+            "arp", "bcache", "bonding", "btrfs", "conntrack", "cpu", "cpufreq", "diskstats", "dmi", "edac", "entropy",
+            "fibrechannel", "filefd", "filesystem", "hwmon", "infiniband", "ipvs", "loadavg", "mdadm", "meminfo",
+            "netclass", "netdev", "netstat", "nfs", "nfsd", "nvme", "os", "powersupplyclass", "pressure", "processes",
+            "rapl", "schedstat", "selinux", "sockstat", "softnet", "stat", "tapestats", "textfile", "thermal_zone",
+            "time", "timex", "udp_queues", "uname", "vmstat", "xfs", "zfs",
+        ]
+        let names = try collectors("").names
+        #expect(names.union(CollectorTable.missingDefaults) == upstream)
+        #expect(names.isDisjoint(with: CollectorTable.missingDefaults))
+    }
+
+    @Test("The lists choose collectors as upstream")
+    func selection() throws {
+        #expect(try collectors(#"set_collectors = ["cpu", "os"]"#).names == ["cpu", "os"])
+        #expect(
+            try collectors(
+                "set_collectors = [\"cpu\", \"os\"]\ndisable_collectors = [\"os\"]\nenable_collectors = [\"stat\"]"
+            ).names == ["cpu", "stat"])
+        #expect(
+            try collectors("disable_collectors = [\"cpu\"]\nenable_collectors = [\"cpu\"]").names.contains("cpu"))
+        #expect(try !collectors(#"disable_collectors = ["cpu"]"#).names.contains("cpu"))
+        #expect(try collectors(#"enable_collectors = ["softirqs"]"#).names.contains("softirqs"))
+    }
+
+    @Test("A list that disables every missing default is not warned about")
+    func noWarning() {
+        let harness = ComponentHarness(PrometheusExporterUnix.self)
+        let list = CollectorTable.missingDefaults.map { "\"\($0)\"" }.joined(separator: ", ")
+        #expect(harness.start("disable_collectors = [\(list)]") == [])
+        #expect(harness.logSink.lines.allSatisfy { !$0.hasPrefix("warn") })
+    }
+
+    @Test(
+        "What is not there is refused by name",
+        arguments: [
+            (#"enable_collectors = ["systemd"]"#, "names the collector \"systemd\", which is not available"),
+            (#"set_collectors = ["cpu", "zfs"]"#, "names the collector \"zfs\", which is not available"),
+            (#"enable_collectors = ["nonsense"]"#, "names the unknown collector \"nonsense\""),
+            ("systemd {\n}", "\"systemd\" configures the collector \"systemd\""),
+            ("perf {\ncpus = \"1\"\n}", "\"perf\" configures the collector \"perf\""),
+            ("arp {\nnetlink = true\n}", "\"netlink\" is not available"),
+            ("netdev {\ndevice_exclude = \"a\"\ndevice_include = \"b\"\n}", "mutually exclusive"),
+            ("disk {\ndevice_exclude = \"(\"\n}", "\"device_exclude\" is not a regular expression"),
+            ("filesystem {\nmount_timeout = 5\n}", "mount_timeout"),
+            ("filesystem {\nmount_points = \"a\"\n}", "unrecognized attribute name \"mount_points\""),
+        ])
+    func refusals(body: String, problem: String) throws {
+        let problems = ComponentHarness(PrometheusExporterUnix.self).evaluate(body)
+        #expect(problems.contains { $0.contains(problem) }, "\(problems)")
+    }
+
+    @Test("Collectors of other systems are accepted with a warning")
+    func otherSystems() throws {
+        let (names, problems) = try collectors(#"enable_collectors = ["boottime"]"#)
+        #expect(names.contains("cpu"))
+        #expect(problems.count == 1 && problems[0].contains("which Linux does not have"), "\(problems)")
+    }
+
+    @Test("New arguments apply to the next scrape")
+    func update() throws {
+        let harness = ComponentHarness(PrometheusExporterUnix.self)
+        harness.start(#"set_collectors = ["loadavg"]"#)
+        #expect(try harness.scrape().names(withPrefix: "node_load") == ["node_load1", "node_load5", "node_load15"])
+        harness.update(#"set_collectors = ["uname"]"#)
+        let page = try harness.scrape()
+        #expect(page.names(withPrefix: "node_load") == [])
+        #expect(page.names(withPrefix: "node_uname") == ["node_uname_info"])
+        #expect(harness.finish() == [])
+    }
+
+    @Test("Metrics of the exporter itself are included when asked for")
+    func exporterMetrics() throws {
+        let harness = ComponentHarness(PrometheusExporterUnix.self)
+        harness.start("include_exporter_metrics = true\nset_collectors = [\"loadavg\"]")
+        _ = try harness.scrape()
+        let page = try harness.scrape()
+        #expect(page["promhttp_metric_handler_requests_total", #"{code="200"}"#] == 1)
+        #expect(page["promhttp_metric_handler_requests_in_flight"] == 1)
+        harness.update(#"set_collectors = ["loadavg"]"#)
+        #expect(try harness.scrape()["promhttp_metric_handler_requests_in_flight"] == nil)
+        #expect(harness.finish() == [])
+    }
+}
