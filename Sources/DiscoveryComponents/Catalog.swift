@@ -2,5 +2,8 @@ package import ComponentKit
 
 /// The components of this family, by name.
 package let discoveryComponents: [any Component.Type] = [
-    DiscoveryRelabel.self
+    DiscoveryDNS.self,
+    DiscoveryFile.self,
+    DiscoveryHTTP.self,
+    DiscoveryRelabel.self,
 ]
