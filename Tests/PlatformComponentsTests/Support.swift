@@ -3,6 +3,9 @@ import Foundation
 import Synchronization
 import Transport
 
+/// The event loops all tests share.
+let loops = EventLoops(threads: 1)
+
 /// A folder that is removed with its last reference.
 final class TemporaryFolder: Sendable {
     let path: String
@@ -54,7 +57,7 @@ final class TestServer: Sendable {
             return .text(HTTPStatus(answer.status), answer.body)
         }
         let server = try await HTTPServer.bind(
-            HTTPServerSettings(address: .host("127.0.0.1", port: 0)), router: router, on: EventLoops(threads: 1))
+            HTTPServerSettings(address: .host("127.0.0.1", port: 0)), router: router, on: loops)
         self.server = server
         running = Task { await server.run() }
         box.set(self)

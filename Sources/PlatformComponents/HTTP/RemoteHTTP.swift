@@ -99,11 +99,8 @@ package final class RemoteHTTP: Component {
             let text = try await fetch(settings)
             context.export(ContentExports(content: .make(text, isSecret: settings.isSecret)))
             context.report(.healthy("polled endpoint"))
-        } catch is CancellationError {
-            return
-        } catch HTTPClientError.cancelled {
-            return
         } catch {
+            if error is CancellationError || error as? HTTPClientError == .cancelled { return }
             context.log.error("Failed to poll endpoint", error)
             context.report(.unhealthy("polling failed: \(error)"))
         }
@@ -117,16 +114,20 @@ package final class RemoteHTTP: Component {
         for (name, value) in settings.headers.sorted(by: { $0.key < $1.key }) { request.fields[name] = value }
         if !settings.body.isEmpty { request.body = Array(settings.body.utf8) }
         let response = try await client(for: settings.client).send(request)
-        let bytes: [UInt8]
-        do {
-            bytes = try await response.collect()
-        } catch HTTPClientError.bodyTooLarge(let limit) {
-            throw ContentError(reason: "reading response: the body is larger than \(ByteCount(bytes: limit))")
-        }
+        let bytes = try await Self.body(of: response)
         guard response.status == .ok else {
             throw ContentError(reason: "unexpected status code \(response.status)")
         }
         return Self.trimmed(bytes)
+    }
+
+    private static func body(of response: HTTPClientResponse) async throws -> [UInt8] {
+        do throws(HTTPClientError) {
+            return try await response.collect()
+        } catch {
+            guard case .bodyTooLarge(let limit) = error else { throw error }
+            throw ContentError(reason: "reading response: the body is larger than \(ByteCount(bytes: limit))")
+        }
     }
 
     /// The kept client, or a new one when its settings changed.

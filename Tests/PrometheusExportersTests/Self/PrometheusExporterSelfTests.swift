@@ -1,5 +1,6 @@
 import ComponentKit
 import PrometheusExporters
+import SelfMetrics
 import Telemetry
 import TestKit
 import Testing

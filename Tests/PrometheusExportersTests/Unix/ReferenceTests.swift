@@ -116,9 +116,8 @@ final class NodeExporter {
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments =
-            ["--web.listen-address=127.0.0.1:0", "--no-collector.netdev.netlink", "--no-collector.arp.netlink"]
-            .filter { !$0.contains("arp.netlink") }
-            + ["buddyinfo", "cgroups", "interrupts", "ksmd", "processes", "softirqs"].map { "--collector.\($0)" }
+            ["--web.listen-address=127.0.0.1:0", "--no-collector.netdev.netlink"]
+            + ["buddyinfo", "interrupts", "ksmd", "processes"].map { "--collector.\($0)" }
         process.standardError = output
         process.standardOutput = FileHandle.nullDevice
         try process.run()

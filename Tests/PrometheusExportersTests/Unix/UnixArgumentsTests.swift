@@ -129,7 +129,7 @@ struct UnixArgumentsTests {
             ("arp {\nnetlink = true\n}", "\"netlink\" is not available"),
             ("netdev {\ndevice_exclude = \"a\"\ndevice_include = \"b\"\n}", "mutually exclusive"),
             ("disk {\ndevice_exclude = \"(\"\n}", "\"device_exclude\" is not a regular expression"),
-            ("filesystem {\nmount_timeout = 5\n}", "mount_timeout"),
+            ("filesystem {\nmount_timeout = \"soon\"\n}", "soon"),
             ("filesystem {\nmount_points = \"a\"\n}", "unrecognized attribute name \"mount_points\""),
         ])
     func refusals(body: String, problem: String) throws {
