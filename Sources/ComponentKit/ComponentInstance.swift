@@ -22,7 +22,7 @@ package protocol ComponentInstance: AnyObject, Sendable {
     /// The arguments of the last successful evaluation, secrets masked when printed.
     var arguments: EffectiveValues { get }
 
-    /// The exports as expressions see them; an empty object until the component exported.
+    /// The exports as expressions see them; placeholders (empty lists, empty text) until the component exported.
     var exportsValue: Value { get }
     var exports: EffectiveValues { get }
 
@@ -145,7 +145,7 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
     }
 
     var exportsValue: Value {
-        state.withLock { $0.exports }.map { BlockWriter.value(of: $0) } ?? .object(ObjectValue())
+        BlockWriter.value(of: state.withLock { $0.exports } ?? C.Exports.placeholder)
     }
 
     var exports: EffectiveValues {

@@ -1,7 +1,13 @@
+import Glibc
 import InvarCLI
 
 /// The program.
 @main
 enum Main {
-    static func main() async { await Invar.start() }
+    /// Signals are blocked here, before any other thread exists, so that they reach nobody but who waits for them.
+    static func main() {
+        Invar.prepareSignals()
+        Task { await Invar.start() }
+        while true { pause() }
+    }
 }
