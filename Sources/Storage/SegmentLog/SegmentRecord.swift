@@ -42,6 +42,12 @@ package struct StoredRecord: Sendable, Equatable {
     /// Milliseconds since 1970 at which it was appended.
     package var appendedAt: Int64
 
+    package init(record: SegmentRecord, position: LogPosition, appendedAt: Int64) {
+        self.record = record
+        self.position = position
+        self.appendedAt = appendedAt
+    }
+
     /// Bytes in the file, header included.
     var size: Int { SegmentFormat.headerSize + record.payload.count }
     var end: LogPosition { LogPosition(segment: position.segment, offset: position.offset + size) }
