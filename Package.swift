@@ -112,7 +112,8 @@ let package = Package(
 
         // Measurements; never part of the program
         .executableTarget(
-            name: "remote-write-benchmark", dependencies: ["Compression", "Essentials", "Telemetry", "Wire"],
+            name: "remote-write-benchmark",
+            dependencies: ["Compression", "Essentials", "Storage", "Telemetry", "Wire"],
             path: "Benchmarks/RemoteWrite", swiftSettings: swiftSettings),
         .executableTarget(
             name: "exposition-benchmark", dependencies: ["Essentials", "Telemetry", "Wire"],

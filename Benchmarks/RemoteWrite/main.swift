@@ -1,5 +1,6 @@
 import Compression
 import Essentials
+import Storage
 import Telemetry
 import Wire
 
@@ -53,4 +54,33 @@ let batches = (0..<50).map(makeTarget)
 for version in RemoteWriteVersion.allCases {
     try measure("\(version.rawValue) encode", version, compress: false, batches)
     try measure("\(version.rawValue) encode+snappy", version, compress: true, batches)
+}
+
+// Nanoseconds a record of 64 KiB takes to be appended and read back, from one task and from eight.
+let pool = BlockingPool(name: "storage", threads: 2)
+let record = SegmentRecord(payload: [UInt8](repeating: 7, count: 64 << 10), items: 2000)
+for (policy, name) in [(SegmentLog.SyncPolicy.never, "never"), (.interval(.seconds(1)), "interval")] {
+    for tasks in [1, 8] {
+        let directory = "/tmp/remote-write-benchmark"
+        try? SegmentLog.remove(directory)
+        var options = SegmentLog.Options(directory: directory)
+        options.sync = policy
+        let log = try await SegmentLog.open(options, destinations: ["a"], pool: pool, clock: .system)
+        guard let reader = log.reader(for: "a") else { fatalError("no reader") }
+        let count = 2000
+        let start = EngineClock.system.monotonicNanoseconds
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<tasks {
+                group.addTask { for _ in 0..<count / tasks { try await log.append([record]) } }
+            }
+            group.addTask {
+                for _ in 0..<count { if let stored = try await reader.next() { reader.complete(stored) } }
+            }
+            try await group.waitForAll()
+        }
+        let elapsed = EngineClock.system.monotonicNanoseconds - start
+        print("queue, sync \(name), \(tasks) tasks: \(Double(elapsed) / Double(count) / 1000) us/record")
+        await log.close()
+        try? SegmentLog.remove(directory)
+    }
 }

@@ -58,6 +58,7 @@ package final class PrometheusRemoteWrite: Component {
         environment = EndpointEnvironment(
             clock: context.clock, log: context.log, ledger: context.ledger, memory: context.memory,
             metrics: context.metrics, blocking: context.services.blocking, eventLoops: context.services.eventLoops,
+            executor: context.services.executor,
             directory: context.storagePath + "/queue", families: FamilyStore())
         appended = AppendMetrics(context.metrics)
         context.export(Exports(receiver: receiver))

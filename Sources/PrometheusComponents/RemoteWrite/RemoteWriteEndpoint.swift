@@ -16,6 +16,8 @@ struct EndpointEnvironment: Sendable {
     var metrics: MetricScope
     var blocking: BlockingPool
     var eventLoops: EventLoops
+    /// Where an endpoint's work runs; nil is everywhere.
+    var executor: (any TaskExecutor)?
     /// Each endpoint's queue is a directory in it.
     var directory: String
     var families: FamilyStore
@@ -65,7 +67,7 @@ final class RemoteWriteEndpoint: Sendable {
     let environment: EndpointEnvironment
     let writer: EndpointWriter
     let sender: RequestSender
-    let metrics: EndpointMetrics
+    private let shownMetrics: Mutex<EndpointMetrics>
     let holding: Holding
     let progress = EndpointProgress()
     let reports: FailureReports
@@ -79,9 +81,7 @@ final class RemoteWriteEndpoint: Sendable {
         writer = EndpointWriter(
             settings.writing, shards: settings.endpoint.queue.minimumShards, clock: environment.clock)
         sender = RequestSender(settings, environment)
-        let url = settings.endpoint.url?.text ?? ""
-        let name = settings.endpoint.name.isEmpty ? Self.shortHash(key) : settings.endpoint.name
-        metrics = EndpointMetrics(environment.metrics, name: name, url: url)
+        shownMetrics = Mutex(Self.makeMetrics(key, settings, environment))
         reports = FailureReports(environment.log, endpoint: key, clock: environment.clock)
         holding = environment.ledger.holding("queue \(key)")
         state = Mutex(State(settings: settings))
@@ -104,6 +104,16 @@ final class RemoteWriteEndpoint: Sendable {
         let digits = String(hash, radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits
     }
+
+    private static func makeMetrics(
+        _ key: String, _ settings: EndpointSettings, _ environment: EndpointEnvironment
+    ) -> EndpointMetrics {
+        let name = settings.endpoint.name.isEmpty ? shortHash(key) : settings.endpoint.name
+        return EndpointMetrics(environment.metrics, name: name, url: settings.endpoint.url?.text ?? "")
+    }
+
+    /// Labelled with the endpoint's name and URL.
+    var metrics: EndpointMetrics { shownMetrics.withLock { $0 } }
 
     var settings: EndpointSettings { state.withLock { $0.settings } }
 
@@ -162,7 +172,9 @@ final class RemoteWriteEndpoint: Sendable {
     private func begin(_ log: SegmentLog) {
         guard let reader = log.reader(for: Self.destination) else { return }
         progress.reset()
-        let work = Task { await EndpointWork(endpoint: self, log: log, reader: reader).run() }
+        let work = Task(executorPreference: environment.executor) {
+            await EndpointWork(endpoint: self, log: log, reader: reader).run()
+        }
         state.withLock { state in
             state.log = log
             state.work = work
@@ -178,6 +190,12 @@ final class RemoteWriteEndpoint: Sendable {
         if before == settings { return }
         writer.update(settings.writing)
         sender.update(settings)
+        if before.endpoint.url != settings.endpoint.url {
+            metrics.remove()
+            let made = Self.makeMetrics(key, settings, environment)
+            made.samplesPending.set(holding.items)
+            shownMetrics.withLock { $0 = made }
+        }
         show(settings)
         if isRunning, before.wal != settings.wal {
             await end(givingUp: true)

@@ -2,6 +2,7 @@ import Compression
 import Essentials
 import Synchronization
 import Telemetry
+import TestKit
 import Transport
 import Wire
 
@@ -49,7 +50,10 @@ final class RemoteWriteSink: Sendable {
         guard let address = SocketAddress("127.0.0.1:\(port)") else { throw ProtobufError.invalid("address") }
         let bound = try await HTTPServer.bind(HTTPServerSettings(address: address), router: router, on: loops)
         self.port = Int(bound.address.description.split(separator: ":").last ?? "") ?? 0
-        server.withLock { $0 = (bound, Task { await bound.run() }) }
+        // A thread of its own: harnesses block the shared ones.
+        let executor = ThreadExecutor(name: "sink")
+        let running = Task(executorPreference: executor) { await bound.run(on: executor) }
+        server.withLock { $0 = (bound, running) }
         box.reference.withLock { $0.sink = self }
     }
 

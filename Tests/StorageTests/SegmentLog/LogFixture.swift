@@ -78,6 +78,8 @@ final class FailingFiles: LogFiles {
         var syncError: CInt?
         var truncateError: CInt?
         var readError: CInt?
+        /// Bytes read so far.
+        var bytesRead = 0
     }
 
     private let system = SystemLogFiles()
@@ -102,7 +104,9 @@ final class FailingFiles: LogFiles {
         into buffer: UnsafeMutableRawBufferPointer, from descriptor: CInt, at offset: Int, path: String
     ) throws(SystemError) -> Int {
         if let code = faults.withLock({ $0.readError }) { throw SystemError("read", path, code: code) }
-        return try system.read(into: buffer, from: descriptor, at: offset, path: path)
+        let count = try system.read(into: buffer, from: descriptor, at: offset, path: path)
+        faults.withLock { $0.bytesRead += count }
+        return count
     }
 
     func truncate(_ descriptor: CInt, to size: Int, path: String) throws(SystemError) {

@@ -278,6 +278,23 @@ struct SegmentLogLimitTests {
         await log.close()
     }
 
+    @Test("Opening a large backlog reads little of it, however it was left", arguments: [true, false])
+    func opening(_ closesProperly: Bool) async throws {
+        let fixture = LogFixture()
+        var log = try await fixture.open { $0.segmentSize = ByteCount(bytes: 200_000) }
+        let records = (0..<20).map { LogFixture.record($0, size: 50_000) }
+        for _ in 0..<20 { try await log.append(records) }
+        let size = log.statistics.bytes.bytes
+        #expect(log.statistics.segments == 20 && size > 20_000_000)
+        if closesProperly { await log.close() } else { log.abandon() }
+        let files = FailingFiles()
+        log = try await fixture.open(files: files)
+        let bytesRead = files.faults.withLock { $0.bytesRead }
+        #expect(bytesRead < size / 20 + 100_000, "\(bytesRead) of \(size)")
+        #expect(log.reader(for: "a")?.pendingItems == 20 * LogFixture.items(0..<20))
+        await log.close()
+    }
+
     @Test("A finished log hands out what it has, then nil, and takes no more")
     func finishing() async throws {
         let fixture = LogFixture()

@@ -150,7 +150,7 @@ struct RemoteWriteTests {
         "Every prefix and every flipped bit of a request is decoded or refused", arguments: RemoteWriteVersion.allCases)
     func hostileBytes(_ version: RemoteWriteVersion) {
         let (bytes, _) = Self.encode(
-            Self.batch(series: 4), .init(version: version, sendExemplars: true, sendNativeHistograms: true))
+            Self.batch(series: 6), .init(version: version, sendExemplars: true, sendNativeHistograms: true))
         var refused = 0
         var decoder = RemoteWriteDecoder()
         for length in 0..<bytes.count {
