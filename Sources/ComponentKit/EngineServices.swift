@@ -27,6 +27,8 @@ package struct EngineServices: Sendable {
     package var minimumStability: Stability
     /// Where components offer the items that pass, when somebody looks.
     package var liveData: LiveDataHub
+    /// Where tasks run that must outlive the cancellation of their component; nil is everywhere. Tests set it.
+    package var executor: (any TaskExecutor)?
 
     package init(
         clock: EngineClock, budget: MemoryBudget, slots: Slots, blocking: BlockingPool, eventLoops: EventLoops,

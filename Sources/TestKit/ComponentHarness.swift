@@ -43,12 +43,14 @@ package final class ComponentHarness {
         clock = .manual(startingAt: wallNanoseconds)
         ownsStorage = storagePath == nil
         let path = storagePath ?? Self.makeTemporaryDirectory()
-        services = EngineServices(
+        var services = EngineServices(
             clock: clock, budget: MemoryBudget(limit: memoryLimit), slots: Slots(2),
             blocking: BlockingPool(name: "test-blocking", threads: 2), eventLoops: EventLoops(threads: 1),
             metrics: MetricRegistry(), logSink: logSink, storagePath: path, handlers: ComponentHandlers(),
             memoryAddress: "alloy.internal:12345", listenAddress: "127.0.0.1:12345",
             minimumStability: minimumStability, liveData: LiveDataHub())
+        services.executor = executor
+        self.services = services
         var all = variables
         all["recorder"] = .object(
             ObjectValue(ordered: [

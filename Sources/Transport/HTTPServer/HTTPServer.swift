@@ -130,11 +130,11 @@ package final class HTTPServer: Sendable {
     // MARK: Running
 
     /// Answers requests until the task is cancelled, then stops accepting, lets requests under way finish for
-    /// `shutdownTimeout` and closes what is left.
-    package func run() async {
+    /// `shutdownTimeout` and closes what is left. Routes run on `executor` when it is given.
+    package func run(on executor: (any TaskExecutor)? = nil) async {
         // Requests under way must outlive the cancellation of the caller for the time of the drain; a child task
         // would be cancelled with it. This task is awaited below and ends with the server.
-        let serving = Task { await serve() }
+        let serving = Task(executorPreference: executor) { await self.serve() }
         await withTaskCancellationHandler {
             await serving.value
         } onCancel: {
