@@ -148,7 +148,8 @@ package final class LokiSourceAPI: Component {
                         try decoder.decode(bytes, contentType: contentType, encoding: encoding)
                     }
                     if !settings.usesIncomingTimestamp { Self.restamp(&push.batch, now) }
-                    return (push, mapper.map(&push.batch))
+                    let dropped = mapper.map(&push.batch)
+                    return (push, dropped)
                 }
             }
             switch decoded {

@@ -362,6 +362,7 @@ struct LokiWriteTests {
               url = "\(loki.url)"
               batch_size = "4B"
               max_backoff_retries = 0
+              max_backoff_period = "1s"
               queue_config {
                 capacity = "4B"
                 drain_timeout = "1s"
@@ -374,7 +375,12 @@ struct LokiWriteTests {
             }
             """, storagePath: directory.path)
         for index in 0..<20 { try send(batch(["line \(index)"]), harness) }
-        #expect(wait(harness, .seconds(30)) { harness.instance.ledger.statement.droppedItems > 5 })
+        for _ in 0..<10 { harness.advance(by: .seconds(30)) }
+        loki.answerAlways(nil)
+        #expect(wait(harness) { harness.instance.ledger.statement.heldItems == 0 })
+        let statement = harness.instance.ledger.statement
+        #expect(statement.droppedItems > 10)
+        #expect(statement.outgoing == 20 - statement.droppedItems)
         #expect(harness.finish() == [])
     }
 
