@@ -1,5 +1,6 @@
 import Synchronization
 import Telemetry
+import TestKit
 import Transport
 import Wire
 
@@ -65,7 +66,9 @@ final class FakeLoki: Sendable {
         settings.shutdownTimeout = .milliseconds(10)
         let server = try await HTTPServer.bind(settings, router: router, on: loops)
         self.server = server
-        running = Task { await server.run() }
+        // A thread of its own: harnesses block the shared ones.
+        let executor = ThreadExecutor(name: "fake-loki")
+        running = Task(executorPreference: executor) { await server.run(on: executor) }
     }
 
     deinit { running.cancel() }

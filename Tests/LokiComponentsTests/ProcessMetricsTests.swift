@@ -1,3 +1,4 @@
+import ComponentKit
 import SelfMetrics
 import Telemetry
 import TestKit

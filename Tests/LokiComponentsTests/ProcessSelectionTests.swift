@@ -1,3 +1,4 @@
+import ComponentKit
 import Telemetry
 import TestKit
 import Testing

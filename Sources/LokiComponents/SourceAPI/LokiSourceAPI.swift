@@ -73,8 +73,9 @@ package final class LokiSourceAPI: Component {
         context.log.info("Listening", nil, ["http": server.address.text, "grpc": grpc?.address.text ?? ""])
         context.report(.healthy("listening on \(server.address)"))
         await withTaskGroup(of: Void.self) { [grpc] group in
-            group.addTask { await server.run() }
-            if let grpc { group.addTask { await grpc.run() } }
+            let executor = context.services.executor
+            group.addTask { await server.run(on: executor) }
+            if let grpc { group.addTask { await grpc.run(on: executor) } }
         }
         try Task.checkCancellation()
     }
@@ -147,7 +148,8 @@ package final class LokiSourceAPI: Component {
                         try decoder.decode(bytes, contentType: contentType, encoding: encoding)
                     }
                     if !settings.usesIncomingTimestamp { Self.restamp(&push.batch, now) }
-                    return (push, mapper.map(&push.batch))
+                    let dropped = mapper.map(&push.batch)
+                    return (push, dropped)
                 }
             }
             switch decoded {

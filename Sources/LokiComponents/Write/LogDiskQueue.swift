@@ -90,7 +90,7 @@ final class LogDiskQueue: Sendable {
         guard let reader = log.reader(for: name) else { return endpoint.stop() }
         let rest = await follow(reader, endpoint, routes)
         // The caller is cancelled by now, but the drain is not: see LogEndpoint.run.
-        await Task { [self] in
+        await Task(executorPreference: context.services.executor) { [self] in
             let deadline = context.clock.monotonicNanoseconds &+ drainTimeout.nanoseconds
             var next = rest
             while context.clock.monotonicNanoseconds < deadline {

@@ -95,7 +95,7 @@ final class LogEndpoint: Sendable {
     func run() async {
         // Sending must outlive the cancellation of the caller for the time of the drain; a child task would be
         // cancelled with it. This task is awaited below and ends with the endpoint.
-        let sending = Task { await send() }
+        let sending = Task(executorPreference: context.services.executor) { await self.send() }
         work.withLock { $0 = sending }
         if isStopping.load(ordering: .acquiring) { limitDrain(sending) }
         await sending.value
@@ -114,12 +114,12 @@ final class LogEndpoint: Sendable {
 
     private func limitDrain(_ sending: Task<Void, Never>) {
         let (clock, timeout, log) = (context.clock, settings.drainTimeout, context.log)
-        let deadline = Task {
+        let deadline = Task(executorPreference: context.services.executor) {
             try await clock.sleep(for: timeout)
             log.warn("Failed to flush all queues during shutdown")
             sending.cancel()
         }
-        Task {
+        Task(executorPreference: context.services.executor) {
             await sending.value
             deadline.cancel()
         }
@@ -128,7 +128,7 @@ final class LogEndpoint: Sendable {
     private func send() async {
         await withTaskGroup(of: Void.self) { group in
             for shard in shards { group.addTask { [self] in await send(shard) } }
-            let ticking = Task { [self] in await tick() }
+            let ticking = Task(executorPreference: context.services.executor) { [self] in await tick() }
             await group.waitForAll()
             ticking.cancel()
             await ticking.value

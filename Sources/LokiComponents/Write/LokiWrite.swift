@@ -120,7 +120,7 @@ package final class LokiWrite: Component {
         context.report(.healthy("sending to \(endpoints.map(\.settings.url.authority).joined(separator: ", "))"))
         await withTaskGroup(of: Void.self) { [disk] group in
             for endpoint in endpoints { group.addTask { await endpoint.run() } }
-            let upkeep = Task { await disk?.maintain() }
+            let upkeep = Task(executorPreference: context.services.executor) { await disk?.maintain() }
             if let disk, let wal = plan.wal {
                 // Records carry the external labels already.
                 let plain = StreamRoutes(externalLabels: .empty)

@@ -139,6 +139,7 @@ struct LokiSourceAPITests {
             """
         #expect(try json(harness, text, tenant: "team-1").status == 204)
         #expect(harness.logs.batches.flatMap { $0.entries.map { $0.stream } }.count == 1)
+        try #require(!entries(harness).isEmpty)
         #expect(entries(harness)[0].hasPrefix(#"{__tenant_id__="team-1", app="a", meta="m"} "#))
         #expect(try json(harness, text, tenant: "a|b").status == 204)
         #expect(entries(harness)[1].hasPrefix(#"{app="a", meta="m"} "#))

@@ -56,7 +56,7 @@ struct LokiWriteTests {
         try send(batch(["other"], ["app": "y", "__tenant_id__": "special", "__hidden": "h"]), harness)
         try send(batch(["three"]), harness)
         #expect(loki.pushes.isEmpty)
-        #expect(wait(harness) { loki.lines.count == 4 })
+        try #require(wait(harness) { loki.lines.count == 4 })
         let pushes = loki.pushes.sorted { ($0.tenant ?? "") < ($1.tenant ?? "") }
         #expect(pushes.map(\.tenant) == ["default", "special"])
         #expect(
@@ -296,12 +296,12 @@ struct LokiWriteTests {
         harness.update("endpoint { url = \"\(new.url)\" }\n external_labels = {a = \"1\"}")
         #expect(wait(harness) { old.lines == ["old"] && harness.health?.message.contains(new.host) == true })
         try send(batch(["new"]), harness)
-        #expect(wait(harness) { new.lines == ["new"] })
+        try #require(wait(harness) { new.lines == ["new"] })
         #expect(new.pushes[0].streams == [["a": "1", "app": "x"]])
         // External labels alone change at once.
         harness.update("endpoint { url = \"\(new.url)\" }\n external_labels = {a = \"2\"}")
         try send(batch(["newer"]), harness)
-        #expect(wait(harness) { new.lines == ["new", "newer"] })
+        try #require(wait(harness) { new.lines == ["new", "newer"] })
         #expect(new.pushes[1].streams == [["a": "2", "app": "x"]])
         #expect(harness.finish() == [])
     }
@@ -333,7 +333,7 @@ struct LokiWriteTests {
 
         loki.answerAlways(nil)
         let second = start(text, storagePath: directory.path)
-        #expect(wait(second) { loki.lines.count == 2 })
+        try #require(wait(second) { loki.lines.count == 2 })
         #expect(
             loki.pushes[0].entries == [
                 #"{app="x", cluster="c"} 1 one {k="v"}"#, #"{app="x", cluster="c"} 2 two {k="v"}"#,
@@ -362,6 +362,7 @@ struct LokiWriteTests {
               url = "\(loki.url)"
               batch_size = "4B"
               max_backoff_retries = 0
+              max_backoff_period = "1s"
               queue_config {
                 capacity = "4B"
                 drain_timeout = "1s"
@@ -374,7 +375,12 @@ struct LokiWriteTests {
             }
             """, storagePath: directory.path)
         for index in 0..<20 { try send(batch(["line \(index)"]), harness) }
-        #expect(wait(harness, .seconds(30)) { harness.instance.ledger.statement.droppedItems > 5 })
+        for _ in 0..<10 { harness.advance(by: .seconds(30)) }
+        loki.answerAlways(nil)
+        #expect(wait(harness) { harness.instance.ledger.statement.heldItems == 0 })
+        let statement = harness.instance.ledger.statement
+        #expect(statement.droppedItems > 10)
+        #expect(statement.outgoing == 20 - statement.droppedItems)
         #expect(harness.finish() == [])
     }
 
