@@ -1,6 +1,7 @@
 import Essentials
 import Foundation
 import Synchronization
+import TestKit
 import Transport
 
 /// The event loops all tests share.
@@ -41,10 +42,11 @@ final class TestServer: Sendable {
     private let server: HTTPServer
     private let running: Task<Void, Never>
 
-    init() async throws {
+    /// The server runs where the component does: tests that block their thread would starve it elsewhere.
+    init(beside harness: ComponentHarness) throws {
         let box = Holder()
-        var router = HTTPRouter()
-        router.otherwise { request in
+        var made = HTTPRouter()
+        made.otherwise { request in
             let body = try await request.body.collect()
             var fields: [String: String] = [:]
             for field in request.fields { fields[field.name.lowercased()] = field.value }
@@ -56,10 +58,13 @@ final class TestServer: Sendable {
             let answer = owner.answer.withLock { $0 }
             return .text(HTTPStatus(answer.status), answer.body)
         }
-        let server = try await HTTPServer.bind(
-            HTTPServerSettings(address: .host("127.0.0.1", port: 0)), router: router, on: loops)
+        let router = made
+        let server = try harness.run {
+            try await HTTPServer.bind(
+                HTTPServerSettings(address: .host("127.0.0.1", port: 0)), router: router, on: loops)
+        }
         self.server = server
-        running = Task { await server.run() }
+        running = Task(executorPreference: harness.executor) { await server.run() }
         box.set(self)
     }
 

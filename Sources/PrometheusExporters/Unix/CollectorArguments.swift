@@ -254,7 +254,8 @@ struct RunitArguments: Block {
 /// The `supervisord` block.
 struct SupervisordArguments: Block {
     init(from block: inout BlockReader) {
-        let _: String = block.optional("url", default: "http://localhost:9001/RPC2", "Address of its XML-RPC interface.")
+        let _: String = block.optional(
+            "url", default: "http://localhost:9001/RPC2", "Address of its XML-RPC interface.")
     }
 }
 

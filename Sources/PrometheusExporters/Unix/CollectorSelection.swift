@@ -99,7 +99,9 @@ struct CollectorSelection {
         admit(set, "set_collectors", into: &names)
         for name in disable {
             names.remove(name)
-            if !Self.isKnown(name) { warnings.append(("disable_collectors", "names the unknown collector \"\(name)\"")) }
+            if !Self.isKnown(name) {
+                warnings.append(("disable_collectors", "names the unknown collector \"\(name)\""))
+            }
         }
         admit(enable, "enable_collectors", into: &names)
         enabled = CollectorTable.available.filter { names.contains($0.name) }

@@ -105,7 +105,8 @@ final class MetricPage {
             order = sections.indices.sorted { sections[$0].name.lexicographicallyPrecedes(sections[$1].name) }
         }
         var output: [UInt8] = []
-        output.reserveCapacity(sections.reduce(0) { $0 + ($1.samples.isEmpty ? 0 : $1.header.count + $1.samples.count) })
+        output.reserveCapacity(
+            sections.reduce(0) { $0 + ($1.samples.isEmpty ? 0 : $1.header.count + $1.samples.count) })
         for index in order where !sections[index].samples.isEmpty {
             output += sections[index].header
             output += sections[index].samples

@@ -79,7 +79,7 @@ extension UnsafeRawBufferPointer {
     }
 
     /// A number, whole or not.
-    var number: Double? { unsigned.map(Double.init) ?? DecimalParser.parse(self) }
+    var number: Double? { unsigned.map { Double($0) } ?? DecimalParser.parse(self) }
 
     var lines: LineSequence { LineSequence(rest: self) }
     var fields: FieldSequence { FieldSequence(rest: self) }

@@ -62,7 +62,8 @@ struct LocalFileMatchTests {
             atPath: folder.path + "/gone.log", withDestinationPath: folder.path + "/nowhere")
         let now = Int64(Date().timeIntervalSince1970)
         try FileManager.default.setAttributes(
-            [.modificationDate: Date(timeIntervalSince1970: Double(now - 7200))], ofItemAtPath: folder.path + "/old.log")
+            [.modificationDate: Date(timeIntervalSince1970: Double(now - 7200))], ofItemAtPath: folder.path + "/old.log"
+        )
         let harness = ComponentHarness(LocalFileMatch.self, wallNanoseconds: now * 1_000_000_000)
         harness.start("path_targets = [{\"__path__\" = \"\(folder.path)/*.log\"}]\nignore_older_than = \"1h\"")
         #expect(harness.settle(until: { paths(harness, below: folder) == ["new.log"] }))

@@ -9,10 +9,10 @@ import Testing
 @Suite("remote.http")
 struct RemoteHTTPTests {
     @Test("The answer is exported without white space around it, and again when it changes")
-    func polling() async throws {
-        let server = try await TestServer()
-        server.set(200, "  one\n")
+    func polling() throws {
         let harness = ComponentHarness(RemoteHTTP.self)
+        let server = try TestServer(beside: harness)
+        server.set(200, "  one\n")
         let body = """
             url = "\(server.url)/path"
             method = "POST"
@@ -36,10 +36,10 @@ struct RemoteHTTPTests {
     }
 
     @Test("The last good answer stays while the server fails")
-    func failure() async throws {
-        let server = try await TestServer()
-        server.set(200, "good")
+    func failure() throws {
         let harness = ComponentHarness(RemoteHTTP.self)
+        let server = try TestServer(beside: harness)
+        server.set(200, "good")
         harness.start("url = \"\(server.url)\"")
         #expect(harness.settle(until: { harness.export("content", as: String.self) == "good" }))
         server.set(503, "busy")
@@ -57,10 +57,10 @@ struct RemoteHTTPTests {
     }
 
     @Test("A secret answer is exported as a secret, and new arguments ask at once")
-    func secret() async throws {
-        let server = try await TestServer()
-        server.set(200, "hush")
+    func secret() throws {
         let harness = ComponentHarness(RemoteHTTP.self)
+        let server = try TestServer(beside: harness)
+        server.set(200, "hush")
         harness.start("url = \"\(server.url)\"\nis_secret = true")
         #expect(
             harness.settle(until: { harness.export("content", as: OptionalSecret.self) == .secret(Secret("hush")) }))

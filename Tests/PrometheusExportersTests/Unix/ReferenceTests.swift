@@ -116,7 +116,12 @@ final class NodeExporter {
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments =
-            ["--web.listen-address=127.0.0.1:0", "--no-collector.netdev.netlink"]
+            [
+                "--web.listen-address=127.0.0.1:0", "--no-collector.netdev.netlink",
+                // Debian's defaults also leave out lo, /mnt and /media.
+                "--collector.netdev.device-exclude=^$",
+                "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+)($|/)",
+            ]
             + ["buddyinfo", "interrupts", "ksmd", "processes"].map { "--collector.\($0)" }
         process.standardError = output
         process.standardOutput = FileHandle.nullDevice

@@ -11,7 +11,8 @@ final class ThermalCollector: NodeCollector {
         for name in Directory.numbered(root, "thermal_zone") {
             let path = root + "/" + name
             // A zone that cannot be read just now is left out.
-            guard let type = try? scrape.files.text(path + "/type"), let value = try? scrape.files.integer(path + "/temp")
+            guard let type = try? scrape.files.text(path + "/type"),
+                let value = try? scrape.files.integer(path + "/temp")
             else { continue }
             page.add(temperature, "type", type, "zone", String(name.dropFirst(12)), Double(value) / 1000)
         }
@@ -170,7 +171,8 @@ final class TapeCollector: NodeCollector {
         let root = scrape.paths.sys("class/scsi_tape")
         let page = scrape.page
         for device in try noDataIfMissing({ try Files.list(root) }) {
-            guard device.hasPrefix("st"), device.utf8.count > 2, device.utf8.dropFirst(2).allSatisfy({ $0 >= 48 && $0 <= 57 })
+            guard device.hasPrefix("st"), device.utf8.count > 2,
+                device.utf8.dropFirst(2).allSatisfy({ $0 >= 48 && $0 <= 57 })
             else { continue }
             if let ignored, ignored.matches(device) { continue }
             let path = root + "/" + device + "/stats/"
@@ -211,7 +213,8 @@ final class PowerSupplyCollector: NodeCollector {
         ("constant_charge_voltage", "constant_charge_voltage", 1e6),
         ("constant_charge_voltage_max", "constant_charge_voltage_max", 1e6),
         ("precharge_current", "precharge_current", 1e6), ("input_current_limit", "input_current_limit", 1e6),
-        ("power_now", "power_watt", 1e6), ("temp", "temp_celsius", 10), ("temp_alert_max", "temp_alert_max_celsius", 10),
+        ("power_now", "power_watt", 1e6), ("temp", "temp_celsius", 10),
+        ("temp_alert_max", "temp_alert_max_celsius", 10),
         ("temp_alert_min", "temp_alert_min_celsius", 10), ("temp_ambient", "temp_ambient_celsius", 10),
         ("temp_ambient_max", "temp_ambient_max_celsius", 10), ("temp_ambient_min", "temp_ambient_min_celsius", 10),
         ("temp_max", "temp_max_celsius", 10), ("temp_min", "temp_min_celsius", 10),
@@ -235,7 +238,8 @@ final class PowerSupplyCollector: NodeCollector {
             for entry in Self.numbers {
                 guard let value = try? scrape.files.integer(path + entry.file) else { continue }
                 let family = page.gauge(
-                    "node_power_supply_" + entry.metric, "\(entry.metric) value of /sys/class/power_supply/<power_supply>.")
+                    "node_power_supply_" + entry.metric,
+                    "\(entry.metric) value of /sys/class/power_supply/<power_supply>.")
                 page.add(family, "power_supply", supply, Double(value) / entry.divisor)
             }
             var labels = [("power_supply", supply)]

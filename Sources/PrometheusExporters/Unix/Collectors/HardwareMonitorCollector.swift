@@ -86,12 +86,15 @@ final class HardwareMonitorCollector: NodeCollector {
                 add(name + "_celsius", "Hardware monitor for temperature (\(shown))", value * 0.001)
             case ("curr", _): add(name + "_amps", "Hardware monitor for current (\(element))", value * 0.001)
             case ("energy", _):
-                add(name + "_joule_total", "Hardware monitor for joules used so far (\(element))", value / 1e6, .counter)
+                add(
+                    name + "_joule_total", "Hardware monitor for joules used so far (\(element))", value / 1e6, .counter
+                )
             case ("power", "accuracy"):
                 add(name, "Hardware monitor power meter accuracy, as a ratio", value / 1e6)
             case ("power", "average_interval"), ("power", "average_interval_min"), ("power", "average_interval_max"):
                 add(name + "_seconds", "Hardware monitor power usage update interval (\(element))", value * 0.001)
-            case ("power", _): add(name + "_watt", "Hardware monitor for power usage in watts (\(element))", value / 1e6)
+            case ("power", _):
+                add(name + "_watt", "Hardware monitor for power usage in watts (\(element))", value / 1e6)
             case ("humidity", _):
                 add(
                     name,
@@ -105,7 +108,8 @@ final class HardwareMonitorCollector: NodeCollector {
     }
 
     private func readSensors(
-        _ scrape: NodeScrape, _ directory: String, _ sensors: inout [String: (type: String, properties: [String: String])]
+        _ scrape: NodeScrape, _ directory: String,
+        _ sensors: inout [String: (type: String, properties: [String: String])]
     ) throws {
         for file in try Files.list(directory) {
             guard let (type, number, property) = Self.split(file), Self.types.contains(type),

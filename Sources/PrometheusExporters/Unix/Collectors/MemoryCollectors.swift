@@ -68,7 +68,9 @@ final class VMStatCollector: NodeCollector {
 enum MetricName {
     static func isValid(_ part: Bytes) -> Bool {
         !part.isEmpty
-            && part.allSatisfy { ($0 >= 48 && $0 <= 57) || ($0 >= 65 && $0 <= 90) || ($0 >= 97 && $0 <= 122) || $0 == 95 }
+            && part.allSatisfy {
+                ($0 >= 48 && $0 <= 57) || ($0 >= 65 && $0 <= 90) || ($0 >= 97 && $0 <= 122) || $0 == 95
+            }
     }
 }
 
@@ -112,7 +114,9 @@ final class PressureCollector: NodeCollector {
                     var some: UInt64?
                     var full: UInt64?
                     for line in bytes.lines {
-                        guard let total = line.fields.first(where: { $0.starts(with: "total=") })?.cut(at: "=")?.1.unsigned
+                        guard
+                            let total = line.fields.first(where: { $0.starts(with: "total=") })?.cut(at: "=")?.1
+                                .unsigned
                         else { continue }
                         if line.starts(with: "some") { some = total }
                         if line.starts(with: "full") { full = total }

@@ -174,7 +174,9 @@ final class NetStatCollector: NodeCollector {
     private func readPairs(_ bytes: Bytes, _ path: String, _ page: MetricPage) throws {
         var lines = bytes.lines
         while let names = lines.next() {
-            guard let values = lines.next() else { throw MalformedFile(path: path, reason: "a line of values is missing") }
+            guard let values = lines.next() else {
+                throw MalformedFile(path: path, reason: "a line of values is missing")
+            }
             var nameFields = names.fields
             var valueFields = values.fields
             guard let protocolName = nameFields.next(), valueFields.next() != nil, protocolName.count > 1 else {
@@ -195,7 +197,9 @@ final class NetStatCollector: NodeCollector {
         for line in bytes.lines {
             var words = line.fields
             guard let key = words.next(), let word = words.next(), let six = key.index(of: "6") else { continue }
-            guard let value = word.number else { throw MalformedFile(path: path, reason: "invalid value \(word.string)") }
+            guard let value = word.number else {
+                throw MalformedFile(path: path, reason: "invalid value \(word.string)")
+            }
             add(key.part(0..<(six + 1)), key.part((six + 1)..<key.count), value, page)
         }
     }

@@ -91,7 +91,8 @@ final class OSReleaseCollector: NodeCollector {
 
     private static func seconds(ofDate text: String) -> Int? {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { Int32($0) }
-        guard parts.count == 3, let year = parts[0], let month = parts[1], let day = parts[2], year >= 1900, year < 10_000,
+        guard parts.count == 3, let year = parts[0], let month = parts[1], let day = parts[2], year >= 1900,
+            year < 10_000,
             (1...12).contains(month), (1...31).contains(day)
         else { return nil }
         var date = tm()

@@ -162,14 +162,19 @@ enum TextFile {
             while index < line.count, isNameByte(line[index]), line[index] != UInt8(ascii: ":") { index += 1 }
             guard index > begin, !(line[begin] >= 48 && line[begin] <= 57) else { throw fail("invalid label name") }
             index = skipSpaces(line, index)
-            guard index < line.count, line[index] == UInt8(ascii: "=") else { throw fail("expected '=' after label name") }
+            guard index < line.count, line[index] == UInt8(ascii: "=") else {
+                throw fail("expected '=' after label name")
+            }
             index = skipSpaces(line, index + 1)
-            guard index < line.count, line[index] == UInt8(ascii: "\"") else { throw fail("expected '\"' before label value") }
+            guard index < line.count, line[index] == UInt8(ascii: "\"") else {
+                throw fail("expected '\"' before label value")
+            }
             index += 1
             while index < line.count, line[index] != UInt8(ascii: "\"") {
                 if line[index] == UInt8(ascii: "\\") {
                     index += 1
-                    guard index < line.count, [UInt8(ascii: "\\"), UInt8(ascii: "n"), UInt8(ascii: "\"")].contains(line[index])
+                    guard index < line.count,
+                        [UInt8(ascii: "\\"), UInt8(ascii: "n"), UInt8(ascii: "\"")].contains(line[index])
                     else { throw fail("invalid escape in label value") }
                 }
                 index += 1
