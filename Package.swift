@@ -112,6 +112,10 @@ let package = Package(
 
         // Measurements; never part of the program
         .executableTarget(
+            name: "loki-process-benchmark",
+            dependencies: ["AlloySyntax", "ComponentKit", "LokiComponents", "Telemetry", "TestKit"],
+            path: "Benchmarks/LokiProcess", swiftSettings: swiftSettings),
+        .executableTarget(
             name: "remote-write-benchmark", dependencies: ["Compression", "Essentials", "Telemetry", "Wire"],
             path: "Benchmarks/RemoteWrite", swiftSettings: swiftSettings),
         .executableTarget(
