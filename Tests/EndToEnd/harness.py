@@ -148,8 +148,10 @@ class Invar(Program):
             wait_until(self.is_ready, 30, "invar to be ready")
 
     def write(self, configuration):
-        with open(self.file, "w") as file:
+        """Replaces the configuration at once: a reload must never see half of it."""
+        with open(self.file + ".new", "w") as file:
             file.write(configuration)
+        os.replace(self.file + ".new", self.file)
 
     def is_ready(self):
         if not self.is_running():

@@ -1,9 +1,10 @@
 import Foundation
-@testable import LokiComponents
 import Telemetry
 import TestKit
 import Testing
 import TextFormats
+
+@testable import LokiComponents
 
 /// Writes small MaxMind databases.
 private struct DatabaseBuilder {
@@ -62,7 +63,10 @@ private struct DatabaseBuilder {
         for node in nodes {
             let values = node.map { $0 == -1 ? nodes.count : $0 < -1 ? (leaves[$0] ?? 0) + nodes.count + 16 : $0 }
             switch recordSize {
-            case 24: for value in values { bytes += [UInt8(value >> 16 & 0xFF), UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
+            case 24:
+                for value in values {
+                    bytes += [UInt8(value >> 16 & 0xFF), UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)]
+                }
             case 28:
                 let (left, right) = (values[0], values[1])
                 bytes += [UInt8(left >> 16 & 0xFF), UInt8(left >> 8 & 0xFF), UInt8(left & 0xFF)]
@@ -97,13 +101,17 @@ struct MaxMindDatabaseTests {
             ("continent", B.map([("code", B.string("EU"))])), ("postal", B.map([("code", B.string(""))])),
             (
                 "location",
-                B.map([("latitude", B.double(50.1)), ("longitude", B.double(14.4)), ("time_zone", B.string("Europe/Prague"))])
+                B.map([
+                    ("latitude", B.double(50.1)), ("longitude", B.double(14.4)),
+                    ("time_zone", B.string("Europe/Prague")),
+                ])
             ),
             ("subdivisions", B.array([B.map([("iso_code", B.string("X"))]), B.map([("iso_code", B.string("10"))])])),
             ("autonomous_system_number", B.unsigned(64500)), ("autonomous_system_organization", B.string("Org")),
         ])
         builder.insert(B.bits([UInt8](repeating: 0, count: 12) + [1, 2, 3, 0], 120), record)
-        builder.insert(B.bits([0x20, 0x01, 0x0D, 0xB8] + [UInt8](repeating: 0, count: 12), 32), B.map([("x", B.unsigned(1))]))
+        builder.insert(
+            B.bits([0x20, 0x01, 0x0D, 0xB8] + [UInt8](repeating: 0, count: 12), 32), B.map([("x", B.unsigned(1))]))
         return builder.build()
     }
 

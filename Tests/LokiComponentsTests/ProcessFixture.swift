@@ -1,8 +1,9 @@
 import ComponentKit
 import Essentials
-@testable import LokiComponents
 import Telemetry
 import TestKit
+
+@testable import LokiComponents
 
 /// One entry on its way into a pipeline.
 struct InputEntry: Sendable {
@@ -49,7 +50,13 @@ final class ProcessFixture {
 
     let problems: [String]
 
-    static func body(_ stages: String) -> String { "forward_to = [recorder.logs]\n" + stages }
+    /// A component's content from stages written without line breaks between statements.
+    static func body(_ stages: String) -> String {
+        "forward_to = [recorder.logs]\n"
+            + stages.replacing(#/(["\]\}\d]|true|false) +(?=(?:stage|metric)\.|[a-z_]+ = |rule \{)/#) { match in
+                "\(match.1)\n"
+            }
+    }
 
     /// The receiver, kept because exporting decodes it anew.
     var receiver: Receiver<LogBatch>? { harness.export("receiver") }

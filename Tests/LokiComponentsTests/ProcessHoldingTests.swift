@@ -72,7 +72,8 @@ struct ProcessHoldingTests {
         let fixture = ProcessFixture(
             "stage.cri {\nmax_partial_lines = 2\nmax_partial_line_size = 5\nmax_partial_line_size_truncate = true }")
         try fixture.send([
-            InputEntry("\(time) stdout P first", ["pod": "1"]), InputEntry("\(time) stdout P secondsecond", ["pod": "2"]),
+            InputEntry("\(time) stdout P first", ["pod": "1"]),
+            InputEntry("\(time) stdout P secondsecond", ["pod": "2"]),
             InputEntry("\(time) stdout P third", ["pod": "3"]), InputEntry("\(time) stdout F !", ["pod": "3"]),
             InputEntry("\(time) stdout F whole line", ["pod": "4"]),
         ])

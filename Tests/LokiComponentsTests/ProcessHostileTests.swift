@@ -1,7 +1,8 @@
-@testable import LokiComponents
 import Telemetry
 import TestKit
 import Testing
+
+@testable import LokiComponents
 
 @Suite("loki.process: hostile lines")
 struct ProcessHostileTests {
@@ -24,9 +25,11 @@ struct ProcessHostileTests {
         var lines: [[UInt8]] = [
             [], megabyte, [0xFF, 0xFE, 0x00, 0xC3], Array(repeating: UInt8(ascii: "["), count: 100_000),
             Array((String(repeating: "{\"a\":", count: 20_000)).utf8), Array("\u{1B}[".utf8), Array("{\"a\":\"\\".utf8),
-            Array("{\"a\":\"\\ud800\\u0000\"}".utf8), Array("{\"a\":1e999999,\"b\":-}".utf8), Array("a=\"\\u12\" b=\\".utf8),
+            Array("{\"a\":\"\\ud800\\u0000\"}".utf8), Array("{\"a\":1e999999,\"b\":-}".utf8),
+            Array("a=\"\\u12\" b=\\".utf8),
             Array(repeating: UInt8(ascii: "4"), count: 100_000), Array("[1,2,{\"a\":[3".utf8), [0x0D, 0x0A, 0x3A],
-            Array("2019-04-29T23:05:56.\u{2028}99Z stdout P".utf8), Array("9999-99-99T99:99:99.999999999999Z stdout F".utf8),
+            Array("2019-04-29T23:05:56.\u{2028}99Z stdout P".utf8),
+            Array("9999-99-99T99:99:99.999999999999Z stdout F".utf8),
         ]
         var state: UInt64 = 7
         for length in 1..<200 {
@@ -59,7 +62,8 @@ struct ProcessHostileTests {
     @Test("A JSON array of many elements costs time in proportion to its size")
     func manyElements() throws {
         let line = "[" + String(repeating: "{\"v\":1},", count: 100_000) + "0]"
-        let found = try ProcessFixture.run("stage.split_json { }\nstage.drop { expression = \"v\" }", [InputEntry(line)])
+        let found = try ProcessFixture.run(
+            "stage.split_json { }\nstage.drop { expression = \"v\" }", [InputEntry(line)])
         #expect(found == [#"{job="a"} 0"#])
     }
 

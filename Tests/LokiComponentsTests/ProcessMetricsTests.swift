@@ -18,7 +18,8 @@ struct ProcessMetricsTests {
             ("counter", "name = \"c_total\"\naction = \"inc\"\nsource = \"v\"\nvalue = \"2\"", "c_total", 1),
             ("counter", "name = \"c_total\"\naction = \"inc\"\nmatch_all = true", "c_total", 4),
             (
-                "counter", "name = \"c_total\"\naction = \"add\"\nmatch_all = true\ncount_entry_bytes = true", "c_total",
+                "counter", "name = \"c_total\"\naction = \"add\"\nmatch_all = true\ncount_entry_bytes = true",
+                "c_total",
                 26
             ),
             ("gauge", "name = \"v\"\naction = \"set\"", "v", 4),

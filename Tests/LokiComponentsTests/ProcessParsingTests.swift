@@ -112,7 +112,8 @@ struct ProcessParsingTests {
         ]
         for (number, text) in cases {
             let found = try ProcessFixture.run(
-                #"stage.json { expressions = { v = "" } } stage.output { source = "v" }"#, [InputEntry("{\"v\":\(number)}")])
+                #"stage.json { expressions = { v = "" } } stage.output { source = "v" }"#,
+                [InputEntry("{\"v\":\(number)}")])
             #expect(found == [#"{job="a"} \#(text)"#], "\(number)")
         }
     }
@@ -123,11 +124,14 @@ struct ProcessParsingTests {
             stage.json { expressions = { job = "" } }
             stage.labels { values = { copy = "job" } }
             """
-        try check(stages, [#"{"x":1}"#, "{broken", #"{"job":"b"}"#], [
-            #"{job="a"} {"x":1}"#, #"{copy="a", job="a"} {broken"#, #"{copy="b", job="a"} {"job":"b"}"#,
-        ])
         try check(
-            #"stage.json { expressions = { x = "" } drop_malformed = true }"#, ["{broken", "[1]", "{}", "", "null", #"{"a":1} x"#],
+            stages, [#"{"x":1}"#, "{broken", #"{"job":"b"}"#],
+            [
+                #"{job="a"} {"x":1}"#, #"{copy="a", job="a"} {broken"#, #"{copy="b", job="a"} {"job":"b"}"#,
+            ])
+        try check(
+            #"stage.json { expressions = { x = "" } drop_malformed = true }"#,
+            ["{broken", "[1]", "{}", "", "null", #"{"a":1} x"#],
             [#"{job="a"} {}"#, #"{job="a"} null"#])
     }
 
@@ -196,7 +200,10 @@ struct ProcessParsingTests {
         try check(
             #"stage.pattern { pattern = "level=<level> " } stage.labels { values = { level = "" } }"#,
             ["level=info x", "x level=info x", "level=warn"],
-            [#"{job="a", level="info"} level=info x"#, #"{job="a"} x level=info x"#, #"{job="a", level="warn"} level=warn"#])
+            [
+                #"{job="a", level="info"} level=info x"#, #"{job="a"} x level=info x"#,
+                #"{job="a", level="warn"} level=warn"#,
+            ])
     }
 
     @Test("Times are read by layout, zone and fallback")
@@ -223,7 +230,8 @@ struct ProcessParsingTests {
             ),
             (#"format = "Jan _2 15:04:05""#, "Nov 14 22:13:20", 1_700_000_000_000_000_000),
             (
-                "format = \"RFC3339\"\nfallback_formats = [\"UnixMs\", \"Unix\"]", "1700000000123", 1_700_000_000_123_000_000
+                "format = \"RFC3339\"\nfallback_formats = [\"UnixMs\", \"Unix\"]", "1700000000123",
+                1_700_000_000_123_000_000
             ),
             (#"format = "RFC3339""#, "garbage", 1000),
             (#"format = "UnixMs""#, "99999999999999999999", 1000),
@@ -238,7 +246,8 @@ struct ProcessParsingTests {
     func timestampFudge() throws {
         let stages = #"stage.regex { expression = "t=(?P<t>\\d+)" } stage.timestamp { source = "t" format = "Unix" }"#
         let entries = [
-            InputEntry("t=1"), InputEntry("t=1"), InputEntry("none"), InputEntry("t=1"), InputEntry("t=1", ["job": "b"]),
+            InputEntry("t=1"), InputEntry("t=1"), InputEntry("none"), InputEntry("t=1"),
+            InputEntry("t=1", ["job": "b"]),
             InputEntry("none", ["job": "c"]), InputEntry("t=2"),
         ]
         #expect(
@@ -265,8 +274,12 @@ struct ProcessParsingTests {
             stage.labels { values = { Image = "", UtcTime = "", Process_Id = "", Overwritten = "", Overwritten_extracted = "" } }
             stage.output { source = "Image" }
             """,
-            [#"{"Overwritten":"old","message":"Created:\r\nUtcTime: 12:00\r\nProcess Id: 5\r\nOverwritten: new\r\nImage:  C:\\x.exe \r\nnocolon"}"#],
-            [#"{Image="C:\\x.exe", Overwritten="old", Overwritten_extracted="new", Process_Id="5", UtcTime="12:00", job="a"} C:\x.exe"#])
+            [
+                #"{"Overwritten":"old","message":"Created:\r\nUtcTime: 12:00\r\nProcess Id: 5\r\nOverwritten: new\r\nImage:  C:\\x.exe \r\nnocolon"}"#
+            ],
+            [
+                #"{Image="C:\\x.exe", Overwritten="old", Overwritten_extracted="new", Process_Id="5", UtcTime="12:00", job="a"} C:\x.exe"#
+            ])
     }
 
     @Test("Windows event messages become values by section")
@@ -283,6 +296,8 @@ struct ProcessParsingTests {
             stage.output { source = "Description" }
             """,
             ["{\"message\":\"\(message)\"}"],
-            [#"{Description="Special privileges.", Privileges="SeA,SeB", Subject_AccountName="SYSTEM", Subject_SecurityID="S-1", job="a"} Special privileges."#])
+            [
+                #"{Description="Special privileges.", Privileges="SeA,SeB", Subject_AccountName="SYSTEM", Subject_SecurityID="S-1", job="a"} Special privileges."#
+            ])
     }
 }

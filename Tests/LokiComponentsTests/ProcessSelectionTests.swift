@@ -26,11 +26,10 @@ struct ProcessSelectionTests {
                 json + "\nstage.drop {\nsource = \"a,b\"\nseparator = \"#\"\nexpression = \"^1#2$\" }",
                 [#"{"a":1,"b":2}"#], []
             ),
-            (json + "\nstage.drop {\nsource = \"a\"\nexpression = \".*\" }", [#"{"a":null}"#], []),
+            (json + "\nstage.drop {\nsource = \"a\"\nexpression = \".*\" }", [#"{"a":null}"#, "x"], [#"{"a":null}"#]),
         ]
         for (stages, lines, expected) in cases {
-            let stage = stages.replacing("}\n", with: "}\n")
-            #expect(try kept(stage, lines.map { InputEntry($0) }) == expected, "\(stages)")
+            #expect(try kept(stages, lines.map { InputEntry($0) }) == expected, "\(stages)")
         }
     }
 

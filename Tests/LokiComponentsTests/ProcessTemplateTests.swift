@@ -47,7 +47,8 @@ struct ProcessTemplateTests {
     @Test("stage.replace replaces what groups match")
     func replace() throws {
         try check(
-            #"stage.replace { expression = "password (\\S+)" replace = "****" }"#.replacing(" replace =", with: "\nreplace ="),
+            #"stage.replace { expression = "password (\\S+)" replace = "****" }"#.replacing(
+                " replace =", with: "\nreplace ="),
             ["a password x b password y", "none"], [#"{job="a"} a password **** b password ****"#, #"{job="a"} none"#])
         try check(
             "stage.replace {\nexpression = \"^(\\\\S+) (\\\\S+)\"\nreplace = \"{{ .Value | ToUpper }}\" }", ["a b c"],
@@ -67,9 +68,11 @@ struct ProcessTemplateTests {
     @Test("Faulty templates are refused")
     func faults() {
         for stage in [
-            "stage.template {\nsource = \"a\"\ntemplate = \"{{\" }", "stage.template {\nsource = \"\"\ntemplate = \"x\" }",
+            "stage.template {\nsource = \"a\"\ntemplate = \"{{\" }",
+            "stage.template {\nsource = \"\"\ntemplate = \"x\" }",
             "stage.template {\nsource = \"a\"\ntemplate = \"{{ nope }}\" }",
-            "stage.replace {\nexpression = \"(\"\nreplace = \"\" }", "stage.replace {\nexpression = \"a\"\nreplace = \"{{\" }",
+            "stage.replace {\nexpression = \"(\"\nreplace = \"\" }",
+            "stage.replace {\nexpression = \"a\"\nreplace = \"{{\" }",
             "stage.replace {\nexpression = \"\"\nreplace = \"\" }",
         ] {
             #expect(!ProcessFixture(stage).problems.isEmpty, "\(stage)")

@@ -1,8 +1,9 @@
 import ComponentKit
-@testable import LokiComponents
 import Telemetry
 import TestKit
 import Testing
+
+@testable import LokiComponents
 
 @Suite("loki.relabel")
 struct LokiRelabelTests {
@@ -89,7 +90,8 @@ struct LokiRelabelTests {
     func mistakes() {
         let harness = ComponentHarness(LokiRelabel.self)
         #expect(harness.evaluate("forward_to = []\nmax_cache_size = 0").contains { $0.contains("max_cache_size") })
-        #expect(harness.evaluate("forward_to = []\nrule { action = \"x\" }").contains { $0.contains("should be one of") })
+        #expect(
+            harness.evaluate("forward_to = []\nrule { action = \"x\" }").contains { $0.contains("should be one of") })
         #expect(harness.evaluate("").contains { $0.contains("forward_to") })
     }
 }

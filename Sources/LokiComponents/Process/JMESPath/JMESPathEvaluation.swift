@@ -182,7 +182,8 @@ extension JSONValue {
         case (.number(let a), .number(let b)): return a.doubleValue == b.doubleValue
         case (.array(let a), .array(let b)): return a.count == b.count && zip(a, b).allSatisfy { $0.means($1) }
         case (.object(let a), .object(let b)):
-            return a.count == b.count && a.allSatisfy { member in b[member.key].map { member.value.means($0) } ?? false }
+            return a.count == b.count
+                && a.allSatisfy { member in b[member.key].map { member.value.means($0) } ?? false }
         default: return self == other
         }
     }

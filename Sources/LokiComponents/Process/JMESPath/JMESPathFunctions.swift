@@ -197,7 +197,8 @@ enum JMESPathFunctions {
             let width = try count(values[1], name)
             let pad = values.count > 2 ? values[2].stringValue ?? " " : " "
             if pad.utf8.count > 1 {
-                throw JMESPathError("invalid value, the function '\(name)' expects its 'pad' argument to be a string of length 1")
+                throw JMESPathError(
+                    "invalid value, the function '\(name)' expects its 'pad' argument to be a string of length 1")
             }
             if width > maximumPadding { throw JMESPathError("'\(name)' pads to at most \(maximumPadding) bytes") }
             let padding = String(repeating: pad, count: max(0, width - text.utf8.count))

@@ -82,8 +82,9 @@ struct JMESPathLexer {
 
     private mutating func word() -> String {
         var text = String.UnicodeScalarView()
-        while let scalar = peek(), scalar == "_" || (scalar.isASCII && scalar.properties.isAlphabetic)
-            || ("0"..."9").contains(scalar)
+        while let scalar = peek(),
+            scalar == "_" || (scalar.isASCII && scalar.properties.isAlphabetic)
+                || ("0"..."9").contains(scalar)
         {
             text.append(scalar)
             index += 1

@@ -309,7 +309,8 @@ private final class DockerStage: Stage {
 
     private func isEqualIgnoringCase(_ key: UnsafeRawBufferPointer, _ name: [UInt8]) -> Bool {
         guard key.count == name.count else { return false }
-        for index in name.indices where (key[index] >= 0x41 && key[index] <= 0x5A ? key[index] | 0x20 : key[index]) != name[index] {
+        for index in name.indices
+        where (key[index] >= 0x41 && key[index] <= 0x5A ? key[index] | 0x20 : key[index]) != name[index] {
             return false
         }
         return true

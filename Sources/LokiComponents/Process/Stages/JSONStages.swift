@@ -18,11 +18,13 @@ struct JSONArguments: Block, StageConfiguration {
     }
 
     init(from block: inout BlockReader) {
-        let given: [String: String] = block.optional(
-            "expressions", "JMESPath expressions by the name of the value they set.") ?? [:]
+        let given: [String: String] =
+            block.optional(
+                "expressions", "JMESPath expressions by the name of the value they set.") ?? [:]
         regex = block.optional("regex", "Sets a value for every top-level key that matches.") ?? ""
         source = block.optional("source", "Extracted value to read instead of the line.")
-        dropsMalformed = block.optional("drop_malformed", default: false, "Whether lines that are not JSON are dropped.")
+        dropsMalformed = block.optional(
+            "drop_malformed", default: false, "Whether lines that are not JSON are dropped.")
         var expressions: [NamedExpression] = []
         for (name, text) in given.sorted(by: { $0.key < $1.key }) {
             do throws(JMESPathError) {

@@ -185,7 +185,8 @@ private final class LuhnStage: Stage {
         var found: [Range<Int>] = []
         var captures = RegularExpression.Captures()
         var start = 0
-        while start <= bytes.count, skipped.firstMatch(in: bytes, from: start, into: &captures), let match = captures[0] {
+        while start <= bytes.count, skipped.firstMatch(in: bytes, from: start, into: &captures), let match = captures[0]
+        {
             if !match.isEmpty { found.append(match) }
             start = max(match.upperBound, start + (match.isEmpty ? 1 : 0))
             if match.isEmpty, start <= match.upperBound { start = match.upperBound + 1 }
@@ -253,7 +254,8 @@ struct TruncateArguments: Block, StageConfiguration {
         let mark = program.slot("truncated")
         let rules = rules.map { rule in
             TruncateStage.Rule(
-                limit: rule.limit - rule.suffix.utf8.count, suffix: Array(rule.suffix.utf8), sourceType: rule.sourceType,
+                limit: rule.limit - rule.suffix.utf8.count, suffix: Array(rule.suffix.utf8),
+                sourceType: rule.sourceType,
                 sources: rule.sources.map { Array($0.utf8) },
                 slots: rule.sourceType == .extracted ? rule.sources.map { program.slot($0) } : [])
         }

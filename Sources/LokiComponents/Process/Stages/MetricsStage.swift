@@ -70,7 +70,8 @@ struct CustomMetricArguments: Sendable {
         if countsBytes, !matchesAll || action != .add {
             block.reject(
                 "count_entry_bytes",
-                "the 'count_entry_bytes' counter field must be specified along with match_all set to true or action set to 'add'")
+                "the 'count_entry_bytes' counter field must be specified along with match_all set to true or action set to 'add'"
+            )
         }
     }
 
@@ -162,7 +163,9 @@ private final class MetricsStage: Stage {
             let value = work.value(targets[index].slot)
             guard value.isThere else { return }
             if !targets[index].value.isEmpty {
-                guard let text = work.text(of: value), work.text.bytes(text).equals(targets[index].value) else { return }
+                guard let text = work.text(of: value), work.text.bytes(text).equals(targets[index].value) else {
+                    return
+                }
             }
             if arguments.action != .inc, arguments.action != .dec { amount = work.number(of: value) }
         }

@@ -182,7 +182,9 @@ enum LogPattern {
             }
             if let previous {
                 throw Invalid(
-                    message: "failed to parse pattern: found consecutive capture '<\(previous)><\(name)>': invalid expression")
+                    message:
+                        "failed to parse pattern: found consecutive capture '<\(previous)><\(name)>': invalid expression"
+                )
             }
             previous = name
             if name != "_", !seen.insert(name).inserted {

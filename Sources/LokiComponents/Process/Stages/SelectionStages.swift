@@ -45,7 +45,8 @@ struct DropArguments: Block, StageConfiguration {
         if source.isEmpty, expression.isEmpty, self.olderThan == .zero, self.longerThan == 0 {
             if value.isEmpty {
                 block.reject(
-                    "drop stage config must contain at least one of `source`, `expression`, `older_than` or `longer_than`")
+                    "drop stage config must contain at least one of `source`, `expression`, `older_than` or `longer_than`"
+                )
             }
         }
         if !value.isEmpty, !expression.isEmpty {
@@ -188,7 +189,8 @@ private final class MatchStage: Stage {
     }
 
     func run(_ work: inout Work) -> Verdict {
-        let isMatch = matchesLabels(work) && (!selector.hasLineFilters || selector.matches(line: work.text.bytes(work.line)))
+        let isMatch =
+            matchesLabels(work) && (!selector.hasLineFilters || selector.matches(line: work.text.bytes(work.line)))
         guard isMatch else { return .jump(end) }
         if let dropReason {
             work.tally.drop("stage.match", reason: dropReason)
@@ -224,7 +226,8 @@ struct SamplingArguments: Block, StageConfiguration {
         if !(rate >= 0 && rate <= 1) {
             block.reject(
                 "rate",
-                "sampling stage failed to parse rate,Sampling Rate must be between 0.0 and 1.0, received \(GoNumber.fixed(rate, precision: 6))")
+                "sampling stage failed to parse rate,Sampling Rate must be between 0.0 and 1.0, received \(GoNumber.fixed(rate, precision: 6))"
+            )
         }
     }
 
@@ -269,7 +272,8 @@ struct LimitArguments: Block, StageConfiguration {
     init(from block: inout BlockReader) {
         rate = block.required("rate", "Entries per second that may pass.")
         burst = block.required("burst", "Entries that may pass at once.")
-        drops = block.optional("drop", default: false, "Whether entries beyond the rate are dropped instead of delayed.")
+        drops = block.optional(
+            "drop", default: false, "Whether entries beyond the rate are dropped instead of delayed.")
         labelName = block.optional("by_label_name", default: "", "Label whose values have a limit each.")
         maxDistinctLabels = block.optional(
             "max_distinct_labels", default: Self.leastDistinctLabels, "Values whose limits are remembered.")

@@ -155,9 +155,13 @@ private final class ReplaceStage: Stage {
         var values = literal == nil ? work.templateValues().filter { !$0.value.isNil } : [:]
         var copied = 0
         var searched = 0
+        var previousEnd = -1
         repeat {
             guard let whole = work.captures[0] else { break }
-            for group in 1..<max(1, work.captures.count) {
+            // An empty match next to the one before does not count.
+            let counts = !whole.isEmpty || whole.lowerBound != previousEnd
+            previousEnd = whole.upperBound
+            for group in 1..<max(1, work.captures.count) where counts {
                 guard let range = work.captures[group] else { continue }
                 let captured = work.text.array(input.part(range))
                 guard let replacement = replacement(of: captured, &values, &replacements) else { return false }

@@ -90,8 +90,9 @@ private enum TimeFormat {
         switch self {
         case .unix(let unit): return Self.parseUnix(text, unit)
         case .layout(let layout, let zone, let isYearMissing):
-            if !isYearMissing, zone === GoTimeZone.utc, layout.layout == "2006-01-02T15:04:05.999999999Z07:00"
-                || layout.layout == "2006-01-02T15:04:05Z07:00", let nanoseconds = parseRFC3339(text)
+            if !isYearMissing, zone === GoTimeZone.utc,
+                layout.layout == "2006-01-02T15:04:05.999999999Z07:00"
+                    || layout.layout == "2006-01-02T15:04:05Z07:00", let nanoseconds = parseRFC3339(text)
             {
                 return nanoseconds
             }
