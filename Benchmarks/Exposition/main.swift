@@ -3,7 +3,7 @@ import Glibc
 import Telemetry
 import Wire
 
-// Nanoseconds of CPU per sample for reading text expositions; run as `swift run -c release exposition-benchmark`.
+// Nanoseconds of CPU per sample for reading text expositions; run as `swift run -c release exposition-benchmark [rounds [targets]]`.
 
 func cpuNanoseconds() -> Double {
     var time = timespec()
@@ -26,7 +26,8 @@ func body(target: Int, series: Int, round: Int, value: (Int, Int) -> String) -> 
     return Array(text.utf8)
 }
 
-let targets = 50
+let targets = CommandLine.arguments.dropFirst(2).first.flatMap { Int($0) } ?? 50
+let repetitions = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 40
 let perTarget = 1000
 let kinds: [(String, (Int, Int) -> String)] = [
     ("integers", { "\($0 * 7919 + $1 * 13)" }),
@@ -67,7 +68,7 @@ for (name, value) in kinds {
     print("\(name): first scrape \((cpuNanoseconds() - start) / Double(samples)) ns a sample")
     start = cpuNanoseconds()
     samples = 0
-    for round in 1...40 { samples += try scrapeAll(round) }
+    for round in 1...max(1, repetitions) { samples += try scrapeAll(round) }
     print("\(name): \((cpuNanoseconds() - start) / Double(samples)) ns a sample over \(samples) samples")
     print("\(name): \(readers[0].byteCount / readers[0].seriesCount) bytes a series")
 }
