@@ -112,16 +112,12 @@ let package = Package(
 
         // Measurements; never part of the program
         .executableTarget(
-<<<<<<< HEAD
-            name: "remote-write-benchmark",
-            dependencies: ["Compression", "Essentials", "Storage", "Telemetry", "Wire"],
-=======
             name: "loki-process-benchmark",
             dependencies: ["AlloySyntax", "ComponentKit", "LokiComponents", "Telemetry", "TestKit"],
             path: "Benchmarks/LokiProcess", swiftSettings: swiftSettings),
         .executableTarget(
-            name: "remote-write-benchmark", dependencies: ["Compression", "Essentials", "Telemetry", "Wire"],
->>>>>>> 51db45098a133f8d133922e6002745155cd277df
+            name: "remote-write-benchmark",
+            dependencies: ["Compression", "Essentials", "Storage", "Telemetry", "Wire"],
             path: "Benchmarks/RemoteWrite", swiftSettings: swiftSettings),
         .executableTarget(
             name: "exposition-benchmark", dependencies: ["Essentials", "Telemetry", "Wire"],
