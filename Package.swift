@@ -143,6 +143,13 @@ let package = Package(
         tests("Runtime", kit + ["TestKit"]),
         tests("Console", kit + ["TestKit", "Runtime"]),
         tests("InvarCLI", kit + ["TestKit"]),
+        .testTarget(
+            name: "CatalogueTests",
+            dependencies: [
+                "AlloySyntax", "ComponentKit", "DiscoveryComponents", "Essentials", "LokiComponents",
+                "PlatformComponents", "PrometheusComponents", "PrometheusExporters", "TextFormats",
+            ],
+            exclude: ["Facts"], swiftSettings: swiftSettings),
     ],
     cxxLanguageStandard: .cxx17
 )
