@@ -1,3 +1,4 @@
+import ComponentKit
 import Essentials
 import Foundation
 import Synchronization
@@ -42,22 +43,26 @@ final class ScriptedServer: Sendable {
         var requests: [String] = []
     }
 
+    /// What the connections share with the test.
+    private final class Script: Sendable {
+        let state = Mutex(State())
+    }
+
     private let listener: TCPListener
-    private let state = Mutex(State())
+    private let script = Script()
     private let task = Mutex<Task<Void, Never>?>(nil)
 
     init(_ harness: ComponentHarness) throws {
         let loops = harness.services.eventLoops
         listener = try harness.run { try await TCPListener.bind(.host("127.0.0.1", port: 0), on: loops) }
-        let running = Task(executorPreference: harness.executor) { [weak self, listener] in
+        let running = Task(executorPreference: harness.executor) { [script, listener] in
             await listener.forEachConnection { connection in
                 var bytes: [UInt8] = []
                 while !String(decoding: bytes, as: UTF8.self).contains("\r\n\r\n") {
                     guard (try? await connection.read(into: &bytes)) == true else { return }
                 }
-                guard let self else { return }
                 let request = String(decoding: bytes, as: UTF8.self)
-                let answer = self.state.withLock { state in
+                let answer = script.state.withLock { state in
                     state.requests.append(request)
                     return state.answer
                 }
@@ -76,9 +81,9 @@ final class ScriptedServer: Sendable {
     var url: String { "http://\(listener.address.text)/sd?a=b" }
 
     /// The heads received so far, in lower case.
-    var requests: [String] { state.withLock { $0.requests.map { $0.lowercased() } } }
+    var requests: [String] { script.state.withLock { $0.requests.map { $0.lowercased() } } }
 
     func answer(_ body: String, status: String = "200 OK", type: String = "application/json") {
-        state.withLock { $0.answer = Answer(status: status, type: type, body: body) }
+        script.state.withLock { $0.answer = Answer(status: status, type: type, body: body) }
     }
 }
