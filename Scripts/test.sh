@@ -12,7 +12,8 @@ echo "== check =="
 if Scripts/check.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
 echo "== unit and component tests (debug) =="
-swift test 2>&1 | tee "$log"
+# One test at a time: a test that waits for sockets holds a thread of the pool the servers under test run on.
+swift test --no-parallel 2>&1 | tee "$log"
 unit_status=${PIPESTATUS[0]}
 # Swift Testing marks each finished test; the counts come from the marks, the verdict also from the exit status.
 unit_passed=$(grep -cE '^[^ ]+ +Test .* passed after ' "$log" || true)

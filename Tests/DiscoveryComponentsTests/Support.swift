@@ -16,7 +16,7 @@ final class TemporaryDirectory {
     let path: String
 
     init() {
-        path = NSTemporaryDirectory() + "/invar-discovery-\(UUID().uuidString)"
+        path = NSTemporaryDirectory() + "invar-discovery-\(UUID().uuidString)"
         try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
