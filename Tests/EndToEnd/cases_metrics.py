@@ -145,7 +145,8 @@ remote_write:
                     if "scrape_" in labels.split("__name__=")[-1][:8] or "__name__=up" in labels:
                         value = 0
                     if value == value or "strange" in labels:
-                        seen[labels] = repr(value)
+                        # Protobuf in Go leaves out a negative zero: it counts as zero.
+                        seen[labels] = repr(value + 0.0)
                 return seen
 
             mine, other = picture(ours), picture(theirs)

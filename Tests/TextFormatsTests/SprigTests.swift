@@ -184,7 +184,8 @@ struct SprigTests {
         #expect(try run(text) == known[expected] ?? expected)
     }
 
-    @Test("What fails in Go fails here, with an error",
+    @Test(
+        "What fails in Go fails here, with an error",
         arguments: [
             "{{div 1 0}}", "{{mod 1 0}}", "{{fail \"x\"}}", "{{first 3}}", "{{regexFind \"(\" \"a\"}}",
             "{{repeat -1 \"a\"}}", "{{semver \"x\"}}", "{{substr 3 1 \"abc\"}}", "{{slice (list 1) 5}}",
