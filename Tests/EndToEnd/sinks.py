@@ -38,6 +38,9 @@ class Sink:
             daemon_threads = True
             request_queue_size = 128
 
+            def handle_error(self, request, client_address):
+                """A client that was killed is no news."""
+
         self.server = Server(("127.0.0.1", port), Handler)
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
