@@ -25,6 +25,7 @@ prometheus-node-exporter|/usr/bin/prometheus-node-exporter|reference for the met
 curl|/usr/bin/curl|a client that is not ours
 openssl|/usr/bin/openssl|certificates for the TLS tests
 python3|/usr/bin/python3|load generators and sinks of the end-to-end tests
+dnsmasq-base|/usr/sbin/dnsmasq|a name server for the discovery tests
 zstd|/usr/bin/zstd|compressed log files written by another program
 bzip2|/bin/bzip2|compressed log files written by another program
 '
