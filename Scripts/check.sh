@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 swift format lint --strict --recursive --parallel Sources Tests Package.swift
 python3 Scripts/check-modules.py
-for script in Scripts/*.sh .ci/run; do bash -n "$script"; done
+for script in Scripts/*.sh Deploy/*/*.sh .ci/run; do bash -n "$script"; done
 echo "check: formatting, module arrows and scripts are in order"

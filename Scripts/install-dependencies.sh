@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the build or the tests need and this machine lacks, with apt, saying what and why.
+# Installs what the build or the tests need and this machine lacks, with apt and pip, saying what and why.
 # Usage: install-dependencies.sh build|run|test
 set -euo pipefail
 
@@ -28,6 +28,10 @@ python3|/usr/bin/python3|load generators and sinks of the end-to-end tests
 dnsmasq-base|/usr/sbin/dnsmasq|a name server for the discovery tests
 zstd|/usr/bin/zstd|compressed log files written by another program
 bzip2|/bin/bzip2|compressed log files written by another program
+python3-venv|/usr/share/doc/python3-venv|a place for the Python packages of the deployment tests
+jq|/usr/bin/jq|the rotation of credentials
+dpkg-dev|/usr/bin/dpkg-shlibdeps|the libraries the Debian package depends on
+systemd|/usr/bin/systemd-analyze|verifies the unit of the Debian package
 '
 
 case $purpose in
@@ -49,17 +53,28 @@ while IFS='|' read -r package proof why; do
     fi
 done <<<"$wanted"
 
-if [ ${#missing[@]} -eq 0 ]; then
-    exit 0
-fi
+install_packages() {
+    if ! command -v apt-get >/dev/null; then
+        echo "The packages above are missing, and this system has no apt-get: install them by its own means." >&2
+        exit 1
+    fi
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
+    echo "Installing the packages above with apt-get."
+    "${as_root[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
 
-if ! command -v apt-get >/dev/null; then
-    echo "The packages above are missing, and this system has no apt-get: install them by its own means." >&2
-    exit 1
-fi
+if [ ${#missing[@]} -gt 0 ]; then install_packages; fi
 
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
-echo "Installing the packages above with apt-get."
-"${as_root[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+# The deployment tests render charts with Helm's own engine, which is a Python package.
+if [ "$purpose" = test ]; then
+    cd "$(dirname "$0")/.."
+    wanted_python=Tests/Deploy/requirements.txt
+    if ! cmp -s "$wanted_python" .venv/requirements.txt; then
+        echo "Installing the Python packages of $wanted_python into .venv."
+        python3 -m venv .venv
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement "$wanted_python"
+        cp "$wanted_python" .venv/requirements.txt
+    fi
+fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test: units and components in debug, the built program end to end in release.
+# Runs every test: units and components in debug, the built program end to end in release, what Deploy/ renders.
 # Closes with one line: N passed, N failed, N skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -35,6 +35,16 @@ if swift build -c release --product invar; then
 else
     failed=$((failed + 1))
 fi
+
+echo "== deployment =="
+python3 Tests/Deploy/run.py 2>&1 | tee "$log"
+deploy_status=${PIPESTATUS[0]}
+deploy_passed=$(grep -cE '^ok ' "$log" || true)
+deploy_failed=$(grep -cE '^not ok ' "$log" || true)
+deploy_skipped=$(grep -cE '^skip ' "$log" || true)
+passed=$((passed + deploy_passed)) failed=$((failed + deploy_failed)) skipped=$((skipped + deploy_skipped))
+if [ "$deploy_status" -ne 0 ] && [ "$deploy_failed" -eq 0 ]; then failed=$((failed + 1)); fi
+if [ "$deploy_passed" -eq 0 ]; then failed=$((failed + 1)); fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -1,4 +1,4 @@
-{{- /* The word that names and labels are made of. It stays `alloy`, because selectors of a workload cannot change. */ -}}
+{{- /* The word in names and labels. It stays `alloy`, because the selector of a workload cannot change. */ -}}
 {{- define "invar.name" -}}
 {{- .Values.nameOverride | default "alloy" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -42,7 +42,7 @@ app.kubernetes.io/part-of: alloy
 {{- regexReplaceAll "@.*$" (toString $version) "" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* Name and labels of an object; takes the root as `root`, the component, a suffix of the name and more labels. */ -}}
+{{- /* Metadata of an object; takes `root` and perhaps component, suffix, namespace, cluster, labels, annotations. */ -}}
 {{- define "invar.metadata" -}}
 name: {{ include "invar.fullname" .root }}{{ .suffix }}
 {{- if not .cluster }}
@@ -60,4 +60,10 @@ labels:
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- /* The kind of the workload, or nothing for a type there is not. */ -}}
+{{- define "invar.kind" -}}
+{{- $kinds := dict "daemonset" "DaemonSet" "deployment" "Deployment" "statefulset" "StatefulSet" -}}
+{{- get $kinds .Values.controller.type -}}
 {{- end -}}

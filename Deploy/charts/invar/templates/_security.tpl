@@ -82,7 +82,8 @@ the values covers is left to that mount.
 {{- range $place := $wanted -}}
 {{- $covered := not (hasPrefix "/" $place.mountPath) -}}
 {{- range $alloy.mounts.extra -}}
-{{- if hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $place.mountPath) }}{{ $covered = true }}{{ end -}}
+{{- $mounted := printf "%s/" (trimSuffix "/" .mountPath) -}}
+{{- if hasPrefix $mounted (printf "%s/" $place.mountPath) }}{{ $covered = true }}{{ end -}}
 {{- end -}}
 {{- if not $covered }}
 - name: {{ $place.name }}
