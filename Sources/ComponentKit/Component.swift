@@ -15,9 +15,15 @@ package protocol Component: AnyObject, Sendable {
 
     /// Makes the component from its first arguments. Installs receivers and exports what is known at once; does not
     /// start work. An error becomes a diagnostic of the component's block.
+    ///
+    /// What is not known yet is not exported: an empty list says that there is nothing, and dependants let go of what
+    /// they had.
     init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws
 
     /// Works until cancelled. Returning means the component has exited; throwing means it has failed.
+    ///
+    /// A component that has exited is run again when a configuration is loaded: on the same object, so that whatever
+    /// `run()` closes it must open itself.
     func run() async throws
 
     /// Called by the controller right after it replaced the live arguments, before dependents are evaluated. For

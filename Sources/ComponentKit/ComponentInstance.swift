@@ -13,6 +13,9 @@ package protocol ComponentInstance: AnyObject, Sendable {
     /// After a failure the component keeps the arguments it had.
     func evaluate(_ block: BlockStatement, in scope: Scope) -> Evaluation
 
+    /// What is wrong with the block in `scope`; the component keeps the arguments it has.
+    func check(_ block: BlockStatement, in scope: Scope) -> Diagnostics
+
     /// The component's life; waits for the first successful evaluation's component. Throws what it throws.
     func run() async throws
 
@@ -21,6 +24,9 @@ package protocol ComponentInstance: AnyObject, Sendable {
 
     /// The arguments of the last successful evaluation, secrets masked when printed.
     var arguments: EffectiveValues { get }
+
+    /// Whether the component has exported, or has nothing to export. Until then nobody knows whether a list is empty.
+    var hasExported: Bool { get }
 
     /// The exports as expressions see them; placeholders (empty lists, empty text) until the component exported.
     var exportsValue: Value { get }
@@ -131,6 +137,12 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
         }
     }
 
+    func check(_ block: BlockStatement, in scope: Scope) -> Diagnostics {
+        ComponentLedger.$evaluating.withValue(ledger) {
+            BlockDecoder.decode(C.Arguments.self, body: block.body, range: block.nameRange, in: scope).diagnostics
+        }
+    }
+
     func run() async throws {
         guard let component = state.withLock({ $0.component }) else { return }
         try await component.run()
@@ -143,6 +155,8 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
             state.live = nil
         }
     }
+
+    var hasExported: Bool { C.Exports.self == NoValues.self || state.withLock { $0.exports != nil } }
 
     var exportsValue: Value {
         BlockWriter.value(of: state.withLock { $0.exports } ?? C.Exports.placeholder)

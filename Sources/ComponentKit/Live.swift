@@ -104,4 +104,123 @@ package final class Live<Arguments: Sendable>: Sendable {
     }
 }
 
+extension Live {
+    /// Runs `body` for every element of a list in the arguments, all at the same time, and keeps what runs equal to the
+    /// list: an element whose key is new begins, one whose key is gone is cancelled, one whose key is there with another
+    /// value gets that through its own ``Live``. The others are not disturbed, and nobody waits for what is ending,
+    /// except the next element of the same key. Of equal keys the second, third and so on count as keys of their own.
+    ///
+    /// An element that returns has ended until its key goes. Throws what an element throws, or `CancellationError` when
+    /// cancelled, once all have ended.
+    package func forEachCurrent<Element: Equatable & Sendable, Key: Hashable & Sendable>(
+        _ projection: @Sendable (Arguments) -> [Element], keyedBy key: @Sendable (Element) -> Key,
+        _ body: @escaping @Sendable (Live<Element>) async throws -> Void
+    ) async throws {
+        var (arguments, version) = snapshot
+        try await withThrowingTaskGroup(of: ForEachOutcome<Key>.self) { group in
+            var members: [NumberedKey<Key>: Member<Element>] = [:]
+            while true {
+                reconcile(&members, with: projection(arguments), keyedBy: key, in: &group, body)
+                let seen = version
+                group.addTask { [self] in
+                    try await change(after: seen)
+                    return .changed
+                }
+                while case .ended(let key)? = try await group.next() {
+                    guard let member = members[key] else { continue }
+                    members[key] = member.isLeaving ? nil : Member(live: member.live, stop: nil)
+                    if let next = member.next { start(key, next, &members, in: &group, body) }
+                }
+                (arguments, version) = snapshot
+            }
+        }
+    }
+
+    private func reconcile<Element: Equatable & Sendable, Key: Hashable & Sendable>(
+        _ members: inout [NumberedKey<Key>: Member<Element>], with elements: [Element],
+        keyedBy key: (Element) -> Key, in group: inout ThrowingTaskGroup<ForEachOutcome<Key>, any Error>,
+        _ body: @escaping @Sendable (Live<Element>) async throws -> Void
+    ) {
+        var counts: [Key: Int] = [:]
+        var wanted: Set<NumberedKey<Key>> = []
+        for element in elements {
+            let plain = key(element)
+            let key = NumberedKey(key: plain, number: counts[plain, default: 0])
+            counts[plain, default: 0] += 1
+            wanted.insert(key)
+            guard let member = members[key] else {
+                start(key, element, &members, in: &group, body)
+                continue
+            }
+            if member.isLeaving {
+                members[key]?.next = element
+            } else if member.live.current != element {
+                member.live.replace(with: element)
+            }
+        }
+        for (key, member) in members where !wanted.contains(key) {
+            guard let stop = member.stop else {
+                members[key] = nil
+                continue
+            }
+            members[key]?.isLeaving = true
+            members[key]?.next = nil
+            stop.open()
+        }
+    }
+
+    private func start<Element: Sendable, Key: Hashable & Sendable>(
+        _ key: NumberedKey<Key>, _ element: Element, _ members: inout [NumberedKey<Key>: Member<Element>],
+        in group: inout ThrowingTaskGroup<ForEachOutcome<Key>, any Error>,
+        _ body: @escaping @Sendable (Live<Element>) async throws -> Void
+    ) {
+        let (live, stop) = (Live<Element>(element), CancellationGate())
+        members[key] = Member(live: live, stop: stop)
+        group.addTask {
+            try await withThrowingTaskGroup(of: Bool.self) { inner in
+                inner.addTask {
+                    try await body(live)
+                    return true
+                }
+                inner.addTask {
+                    await withTaskCancellationHandler {
+                        await stop.wait()
+                    } onCancel: {
+                        stop.open()
+                    }
+                    return false
+                }
+                // The first to end ends the other; a cancellation that was asked for is no error.
+                let isOver = try await inner.next() ?? true
+                inner.cancelAll()
+                if isOver { stop.open() }
+                while let result = await inner.nextResult() {
+                    if case .failure(let error) = result, !(error is CancellationError) { throw error }
+                }
+            }
+            return .ended(key)
+        }
+    }
+}
+
 private enum WhileCurrentOutcome { case ended, changed }
+
+private enum ForEachOutcome<Key: Hashable & Sendable>: Sendable {
+    case changed
+    case ended(NumberedKey<Key>)
+}
+
+/// A key, and how many equal ones came before it.
+private struct NumberedKey<Key: Hashable & Sendable>: Hashable, Sendable {
+    var key: Key
+    var number: Int
+}
+
+private struct Member<Element: Sendable> {
+    let live: Live<Element>
+    /// Ends the element when opened; nil once it has ended by itself.
+    let stop: CancellationGate?
+    var isLeaving = false
+    /// What is to begin when this has left.
+    var next: Element?
+}

@@ -25,6 +25,6 @@ extension Fanout: AlloyTyped, AlloyDecodable where Items: RoutableBatch {
 
     /// Reads a list of receivers; the books of the component being evaluated get its edges.
     package init(alloy value: Value) throws(ValueError) {
-        self.init(try [Receiver<Items>](alloy: value))
+        self.init(try [Receiver<Items>](alloy: value), ledger: .evaluating)
     }
 }

@@ -22,7 +22,7 @@ package struct DeliveryError: Error, Sendable, CustomStringConvertible {
     package var reason: DropReason
     /// For people: lower case, no full stop.
     package var message: String
-    /// The receivers that did take the batch and must be skipped by a retry.
+    /// Who did take the batch, and who refused it for good: a retry skips them.
     package var takenBy = ReceiverSet()
 
     package init(_ kind: Kind, reason: DropReason, _ message: String) {
@@ -42,6 +42,10 @@ package struct DeliveryError: Error, Sendable, CustomStringConvertible {
     package static func overloaded(retryAfter wait: Duration? = nil, _ message: String) -> DeliveryError {
         DeliveryError(.overloaded(retryAfter: wait), reason: .overloaded, message)
     }
+
+    /// Whether anyone took the batch before it failed with others: whoever gives up now has delivered to some. See
+    /// ``Fanout/giveUp(_:after:)``.
+    package var anyTaken: Bool { takenBy.hasTaken }
 
     /// True when the same batch may be accepted later.
     package var isRetryable: Bool { kind != .rejected }

@@ -114,7 +114,7 @@ package final class Holding: Sendable {
     package func subtract(_ items: Int) { count.subtract(items, ordering: .relaxed) }
 }
 
-/// The books of one edge: what its receiver accepted and what it refused.
+/// The books of one edge: what its receiver accepted, what it refused, and what it will never get.
 package final class EdgeLedger: Sendable {
     private let from: String
     private let to: String
@@ -122,7 +122,12 @@ package final class EdgeLedger: Sendable {
     private let acceptedItems = Atomic<Int>(0)
     private let acceptedBytes = Atomic<Int>(0)
     private let batches = Atomic<Int>(0)
-    private let refusals = Mutex<[DropReason: Int]>([:])
+    private let ends = Mutex<Ends>(Ends())
+
+    private struct Ends: Sendable {
+        var refusals: [DropReason: Int] = [:]
+        var drops: [DropReason: Int] = [:]
+    }
 
     init(from: String, to: String, signal: Signal) {
         self.from = from
@@ -137,16 +142,23 @@ package final class EdgeLedger: Sendable {
     }
 
     func refused(_ items: Int, _ reason: DropReason) {
-        refusals.withLock { $0[reason, default: 0] += items }
+        ends.withLock { $0.refusals[reason, default: 0] += items }
+    }
+
+    /// Books a copy for this edge that will never pass it.
+    func dropped(_ items: Int, _ reason: DropReason) {
+        ends.withLock { $0.drops[reason, default: 0] += items }
     }
 
     var statement: LedgerStatement.Edge {
-        LedgerStatement.Edge(
+        let ends = ends.withLock { $0 }
+        return LedgerStatement.Edge(
             from: from, to: to, signal: signal,
             accepted: acceptedItems.load(ordering: .relaxed),
             bytes: acceptedBytes.load(ordering: .relaxed),
             batches: batches.load(ordering: .relaxed),
-            refused: refusals.withLock { $0 }.map { ($0.key, $0.value) }.sorted { $0.0.name < $1.0.name })
+            refused: ends.refusals.map { ($0.key, $0.value) }.sorted { $0.0.name < $1.0.name },
+            dropped: ends.drops.map { ($0.key, $0.value) }.sorted { $0.0.name < $1.0.name })
     }
 }
 
@@ -159,7 +171,10 @@ package struct LedgerStatement: Sendable {
         package var accepted: Int
         package var bytes: Int
         package var batches: Int
+        /// Items the receiving end did not take at an attempt; the sender may have tried again.
         package var refused: [(reason: DropReason, items: Int)]
+        /// Items that will never pass this edge, whether or not others took them.
+        package var dropped: [(reason: DropReason, items: Int)]
     }
 
     package var componentID: String

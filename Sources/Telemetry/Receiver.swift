@@ -58,29 +58,37 @@ private struct ClosureConsumer<Items: Batch>: Consumer {
 
 /// The receivers of a `forward_to`: every one of them must take each batch.
 package struct Fanout<Items: Batch>: Sendable {
-    private let edges: [(receiver: Receiver<Items>, books: EdgeLedger)]
+    private struct Edge: Sendable {
+        let receiver: Receiver<Items>
+        let books: EdgeLedger
+    }
+
+    private let edges: [Edge]
     private let ledger: ComponentLedger?
 
-    /// Sends to `receivers` (equal ones once), with the books of the component being evaluated.
-    package init(_ receivers: [Receiver<Items>], ledger: ComponentLedger? = ComponentLedger.evaluating) {
+    /// Sends to `receivers` (equal ones once) and keeps the books of `ledger`'s component: while arguments are decoded,
+    /// that of the component they are for. Without a ledger nobody can see what became of a batch.
+    package init(_ receivers: [Receiver<Items>], ledger: ComponentLedger?) {
         var seen: Set<UInt64> = []
         self.ledger = ledger
         edges = receivers.filter { seen.insert($0.id).inserted }.map { receiver in
             let books =
                 ledger?.edge(to: receiver.id, owner: receiver.owner, signal: Items.signal)
                 ?? EdgeLedger(from: "", to: receiver.owner, signal: Items.signal)
-            return (receiver, books)
+            return Edge(receiver: receiver, books: books)
         }
     }
 
     package var receivers: [Receiver<Items>] { edges.map(\.receiver) }
     package var isEmpty: Bool { edges.isEmpty }
 
-    /// Delivers `batch` to every receiver that has not taken it yet.
+    /// Delivers `batch` to every receiver that has not decided about it yet.
     ///
-    /// Returns when each has taken it or refused it for good. Throws when one may take it later (retry with the
-    /// batch's `takenBy` set from the error; ``deliver(_:)`` does that in place) or when all refused it for good.
-    /// Empty batches are not sent.
+    /// Returns when each has taken it or refused it for good, and at least one has taken it. Throws when one may take it
+    /// later (retry with the batch's `takenBy` set from the error; ``deliver(_:)`` does that in place) or when all
+    /// refused it for good. Who does not repeat it says so with ``giveUp(_:after:)``.
+    ///
+    /// Receivers do not wait for each other: one that has to wait for room is awaited along with the others.
     package func callAsFunction(_ batch: Items) async throws(DeliveryError) {
         var batch = batch
         try await deliver(&batch)
@@ -93,45 +101,113 @@ package struct Fanout<Items: Batch>: Sendable {
             ledger?.drop(count, .noReceivers)
             return
         }
-        let bytes = batch.byteCount
-        var taken = batch.takenBy
-        var retryable: DeliveryError?
-        var final: DeliveryError?
-        var accepted = 0
+        var attempt = Attempt(progress: batch.takenBy, count: count, bytes: batch.byteCount)
+        if edges.count == 1 {
+            // Nearly all edges are alone: no group for them.
+            if !attempt.progress.contains(edges[0].receiver.id) {
+                attempt.note(await Self.send(batch, over: edges[0]), of: edges[0])
+            }
+        } else {
+            await sendToAll(batch, &attempt)
+        }
+        batch.takenBy = attempt.progress
+        if let error = attempt.retryable { throw attempt.error(error) }
+        var refusal: DropReason?
         for edge in edges {
-            if taken.contains(edge.receiver.id) {
-                accepted += 1
-                continue
-            }
-            do {
-                try await edge.receiver.consume(batch)
-                edge.books.accepted(count, bytes: bytes)
-                taken.insert(edge.receiver.id)
-                accepted += 1
-            } catch {
-                edge.books.refused(count, error.reason)
-                taken.formUnion(error.takenBy)
-                if error.isRetryable {
-                    retryable = Self.worse(retryable, error)
-                } else {
-                    taken.insert(edge.receiver.id)
-                    final = error
-                }
+            switch attempt.progress.outcome(of: edge.receiver.id) {
+            case .taken:
+                ledger?.delivered(count)
+                return
+            case .refused(let reason): refusal = reason
+            case nil: break
             }
         }
-        batch.takenBy = taken
-        if var error = retryable {
-            error.takenBy = taken
-            throw error
-        }
-        if accepted == 0, let error = final { throw error }
-        ledger?.delivered(count)
+        let reason = refusal ?? .unavailable
+        throw attempt.error(attempt.refusal ?? .rejected(reason, "refused for good on an earlier attempt"))
     }
 
-    private static func worse(_ current: DeliveryError?, _ other: DeliveryError) -> DeliveryError {
-        guard let current else { return other }
-        if case .overloaded = other.kind { return other }
-        return current
+    /// Ends the attempts to deliver `batch`, the last of which failed with `error`, and books what became of it:
+    /// delivered when anyone took it, otherwise dropped; dropped on the edges whose receivers had not decided.
+    package func giveUp(_ batch: Items, after error: DeliveryError) {
+        giveUp(batch, error.reason, error.takenBy)
+    }
+
+    /// As ``giveUp(_:after:)``, for a batch that ``deliver(_:)`` kept up to date.
+    package func giveUp(_ batch: Items, _ reason: DropReason) { giveUp(batch, reason, batch.takenBy) }
+
+    private func giveUp(_ batch: Items, _ reason: DropReason, _ progress: ReceiverSet) {
+        let count = batch.itemCount
+        for edge in edges where !progress.contains(edge.receiver.id) { edge.books.dropped(count, reason) }
+        if progress.hasTaken { ledger?.delivered(count) } else { ledger?.drop(count, reason) }
+    }
+
+    // MARK: Attempts
+
+    /// One attempt to deliver a batch.
+    private struct Attempt {
+        var progress: ReceiverSet
+        let count: Int
+        let bytes: Int
+        /// The worst of the errors that allow another attempt.
+        var retryable: DeliveryError?
+        var refusal: DeliveryError?
+
+        init(progress: ReceiverSet, count: Int, bytes: Int) {
+            self.progress = progress
+            self.count = count
+            self.bytes = bytes
+        }
+
+        mutating func note(_ error: DeliveryError?, of edge: Edge) {
+            guard let error else {
+                edge.books.accepted(count, bytes: bytes)
+                return progress.insert(edge.receiver.id)
+            }
+            edge.books.refused(count, error.reason)
+            progress.formUnion(error.takenBy)
+            if error.isRetryable {
+                if case .overloaded = error.kind { retryable = error } else { retryable = retryable ?? error }
+            } else {
+                edge.books.dropped(count, error.reason)
+                progress.insert(edge.receiver.id, .refused(error.reason))
+                refusal = error
+            }
+        }
+
+        func error(_ error: DeliveryError) -> DeliveryError {
+            var error = error
+            error.takenBy = progress
+            return error
+        }
+    }
+
+    /// Sends to the edges that have not decided: each is tried in turn, and those that have to wait are awaited together.
+    private func sendToAll(_ batch: Items, _ attempt: inout Attempt) async {
+        let progress = attempt.progress
+        let open = progress.isEmpty ? edges : edges.filter { !progress.contains($0.receiver.id) }
+        guard let last = open.last else { return }
+        guard open.count > 1 else { return attempt.note(await Self.send(batch, over: last), of: last) }
+        var errors: [DeliveryError?] = Array(repeating: nil, count: open.count)
+        await withTaskGroup(of: (place: Int, error: DeliveryError?).self) { group in
+            // An immediate task runs here until it has to wait: what takes a batch at once does so in order.
+            for (place, edge) in open.enumerated().dropLast() {
+                group.addImmediateTask { (place, await Self.send(batch, over: edge)) }
+            }
+            errors[open.count - 1] = await Self.send(batch, over: last)
+            while let result = await group.next() { errors[result.place] = result.error }
+        }
+        for (edge, error) in zip(open, errors) { attempt.note(error, of: edge) }
+    }
+
+    private static func send(_ batch: Items, over edge: Edge) async -> DeliveryError? {
+        var copy = batch
+        copy.takenBy = batch.takenBy.step(to: edge.receiver.id)
+        do throws(DeliveryError) {
+            try await edge.receiver.consume(copy)
+            return nil
+        } catch {
+            return error
+        }
     }
 }
 

@@ -88,7 +88,7 @@ final class RelayStub: Component {
         let forwardTo: Fanout<LogBatch>
 
         init(from block: inout BlockReader) {
-            forwardTo = block.optional("forward_to", default: Fanout([]), "Receivers.")
+            forwardTo = block.optional("forward_to", default: Fanout([], ledger: .evaluating), "Receivers.")
         }
     }
 

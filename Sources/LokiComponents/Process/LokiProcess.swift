@@ -143,7 +143,7 @@ package final class LokiProcess: Component {
             do throws(DeliveryError) {
                 try await forwardTo.deliver(&batch)
             } catch {
-                if error.isRetryable { keep(batch) } else { context.ledger.drop(batch.itemCount, error.reason) }
+                if error.isRetryable { keep(batch) } else { forwardTo.giveUp(batch, after: error) }
             }
         }
     }
@@ -177,7 +177,7 @@ package final class LokiProcess: Component {
                     refusal = error
                     keep(batch)
                 } else {
-                    context.ledger.drop(batch.itemCount, error.reason)
+                    forwardTo.giveUp(batch, after: error)
                 }
             }
         }
@@ -283,7 +283,7 @@ package final class LokiProcess: Component {
         }) {
             pending.subtract(batch.itemCount)
             services.memory.subtract(batch.byteCount)
-            context.ledger.drop(batch.itemCount, .stopped)
+            forwardTo.giveUp(batch, .stopped)
         }
     }
 

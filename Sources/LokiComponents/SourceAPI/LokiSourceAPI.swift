@@ -240,12 +240,17 @@ package final class LokiSourceAPI: Component {
             do throws(DeliveryError) {
                 try await forwardTo(batch)
             } catch {
+                if error.isRetryable, error.anyTaken {
+                    // The client comes again with everything, but these have been passed on.
+                    context.ledger.originated(count)
+                    context.ledger.delivered(count)
+                }
                 switch error.kind {
                 case .overloaded(let wait): return Self.later(.tooManyRequests, error.message, after: wait)
                 case .retry(let wait): return Self.later(.serviceUnavailable, error.message, after: wait)
                 case .rejected:
                     context.ledger.originated(count)
-                    context.ledger.drop(count, error.reason)
+                    forwardTo.giveUp(batch, after: error)
                     book(dropped: dropped, skipped: skipped)
                     return .text(.badRequest, error.message + "\n")
                 }

@@ -289,8 +289,9 @@ package final class LokiSourceFile: Component {
         var backoff = Backoff(minimum: .milliseconds(100), maximum: .seconds(5))
         while true {
             let failure: DeliveryError
+            let forwardTo = arguments.current.forwardTo
             do throws(DeliveryError) {
-                try await arguments.current.forwardTo.deliver(&batch)
+                try await forwardTo.deliver(&batch)
                 context.ledger.originated(count)
                 return
             } catch {
@@ -299,7 +300,7 @@ package final class LokiSourceFile: Component {
             switch failure.kind {
             case .rejected:
                 context.ledger.originated(count)
-                context.ledger.drop(count, failure.reason)
+                forwardTo.giveUp(batch, after: failure)
                 refusals.attempt { suppressed in
                     context.log.warn(
                         "Lines refused for good", failure, ["lines": "\(count)", "suppressed": "\(suppressed)"])

@@ -145,21 +145,32 @@ package final class PrometheusRemoteWrite: Component {
         }
         var taken = batch.takenBy
         var accepted = 0
-        var failure: DeliveryError?
+        var retryable: DeliveryError?
+        var refusal: DeliveryError?
         for endpoint in endpoints where !taken.contains(endpoint.id) {
             do {
                 try await endpoint.accept(batch)
                 taken.insert(endpoint.id)
                 accepted += 1
             } catch {
-                failure = error
+                if error.isRetryable {
+                    retryable = retryable ?? error
+                } else {
+                    refusal = error
+                    taken.insert(endpoint.id, .refused(error.reason))
+                }
             }
         }
         // Each endpoint has its own copy; the receiver books one when the whole is accepted.
-        if var failure {
+        let outcomes = endpoints.compactMap { taken.outcome(of: $0.id) }
+        if var failure = retryable ?? (outcomes.contains(.taken) ? nil : refusal) {
             context.ledger.created(accepted * count)
             failure.takenBy = taken
             throw failure
+        }
+        for case .refused(let reason) in outcomes {
+            context.ledger.created(count)
+            context.ledger.drop(count, reason)
         }
         context.ledger.created((accepted - 1) * count)
     }

@@ -308,7 +308,7 @@ final class ScrapeLoop: Sendable {
             pool.metrics.forwardedSamples.add(count)
         } catch {
             // The next scrape brings newer values: holding old ones back would only make them late.
-            context.ledger.drop(count, error.reason)
+            arguments.forwardTo.giveUp(batch, after: error)
             log.warn("Scrape could not be delivered", error, ["samples": "\(count)"])
         }
         pool.metrics.fanoutLatency.observe(context.clock.elapsed(since: started).seconds)

@@ -75,6 +75,7 @@ private struct LedgerFamilies {
     private var edgeAccepted: [CollectedSample] = []
     private var edgeBytes: [CollectedSample] = []
     private var edgeRefused: [CollectedSample] = []
+    private var edgeDropped: [CollectedSample] = []
 
     mutating func add(_ statement: LedgerStatement) {
         let (path, id) = ControllerMetrics.split(statement.componentID)
@@ -98,6 +99,9 @@ private struct LedgerFamilies {
             for refusal in edge.refused {
                 edgeRefused.append(sample(ends + [("reason", refusal.reason.name)], refusal.items))
             }
+            for drop in edge.dropped {
+                edgeDropped.append(sample(ends + [("reason", drop.reason.name)], drop.items))
+            }
         }
     }
 
@@ -115,6 +119,7 @@ private struct LedgerFamilies {
             counter("invar_edge_items_accepted_total", "Items the receiving end of an edge accepted.", edgeAccepted),
             counter("invar_edge_bytes_accepted_total", "Bytes the receiving end of an edge accepted.", edgeBytes),
             counter("invar_edge_items_refused_total", "Items the receiving end of an edge refused.", edgeRefused),
+            counter("invar_edge_items_dropped_total", "Items that will never pass an edge.", edgeDropped),
         ]
     }
 
