@@ -61,14 +61,18 @@ package struct Fanout<Items: Batch>: Sendable {
     private let edges: [(receiver: Receiver<Items>, books: EdgeLedger)]
     private let ledger: ComponentLedger?
 
-    /// Sends to `receivers` (equal ones once), with the books of the component being evaluated.
-    package init(_ receivers: [Receiver<Items>], ledger: ComponentLedger? = ComponentLedger.evaluating) {
+    /// Sends to `receivers` (equal ones once), with the books of the component being evaluated. `signal` is what the
+    /// edges are booked as, where the type of the batches leaves it open.
+    package init(
+        _ receivers: [Receiver<Items>], signal: Signal = Items.signal,
+        ledger: ComponentLedger? = ComponentLedger.evaluating
+    ) {
         var seen: Set<UInt64> = []
         self.ledger = ledger
         edges = receivers.filter { seen.insert($0.id).inserted }.map { receiver in
             let books =
-                ledger?.edge(to: receiver.id, owner: receiver.owner, signal: Items.signal)
-                ?? EdgeLedger(from: "", to: receiver.owner, signal: Items.signal)
+                ledger?.edge(to: receiver.id, owner: receiver.owner, signal: signal)
+                ?? EdgeLedger(from: "", to: receiver.owner, signal: signal)
             return (receiver, books)
         }
     }
