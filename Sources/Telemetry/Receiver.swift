@@ -67,14 +67,15 @@ package struct Fanout<Items: Batch>: Sendable {
     private let ledger: ComponentLedger?
 
     /// Sends to `receivers` (equal ones once) and keeps the books of `ledger`'s component: while arguments are decoded,
-    /// that of the component they are for. Without a ledger nobody can see what became of a batch.
-    package init(_ receivers: [Receiver<Items>], ledger: ComponentLedger?) {
+    /// that of the component they are for. Without a ledger nobody can see what became of a batch. `signal` is what the
+    /// edges are booked as, where the type of the batches leaves it open.
+    package init(_ receivers: [Receiver<Items>], signal: Signal = Items.signal, ledger: ComponentLedger?) {
         var seen: Set<UInt64> = []
         self.ledger = ledger
         edges = receivers.filter { seen.insert($0.id).inserted }.map { receiver in
             let books =
-                ledger?.edge(to: receiver.id, owner: receiver.owner, signal: Items.signal)
-                ?? EdgeLedger(from: "", to: receiver.owner, signal: Items.signal)
+                ledger?.edge(to: receiver.id, owner: receiver.owner, signal: signal)
+                ?? EdgeLedger(from: "", to: receiver.owner, signal: signal)
             return Edge(receiver: receiver, books: books)
         }
     }

@@ -17,16 +17,19 @@ final class TLSContextSource: Sendable {
     private struct State {
         var current: Current?
         var stamps: [FileStamp?] = []
+        var checked: NIODeadline?
     }
 
     private let state = Mutex(State())
     private let files: [String]
+    private let reloadInterval: Duration?
     private let make: @Sendable () throws -> TLSConfiguration
     private let failed: @Sendable () -> Void
 
     /// A source for connecting; `protocols` are offered by ALPN.
     init(client settings: TLSClientSettings, protocols: [String]) {
         files = [settings.caFile, settings.certificateFile, settings.keyFile].compactMap(\.self)
+        reloadInterval = settings.reloadInterval
         make = { try Self.configuration(settings, protocols) }
         failed = {}
     }
@@ -34,15 +37,18 @@ final class TLSContextSource: Sendable {
     /// A source for accepting; `failed` is called when changed files cannot be used.
     init(server settings: TLSServerSettings, protocols: [String], failed: @escaping @Sendable () -> Void = {}) {
         files = [settings.certificateFile, settings.keyFile, settings.clientCAFile].compactMap(\.self)
+        reloadInterval = settings.reloadInterval
         make = { try Self.configuration(settings, protocols) }
         self.failed = failed
     }
 
     /// The context to use for a new connection; blocks for as long as `stat` of the files, or reading changed ones.
     func current() throws -> Current {
+        if let recent { return recent }
         let stamps = files.map { FileStamp($0) }
         let (known, generation) = state.withLock { state -> (Current?, Int) in
-            (state.stamps == stamps ? state.current : nil, state.current?.generation ?? 0)
+            state.checked = .now()
+            return (state.stamps == stamps ? state.current : nil, state.current?.generation ?? 0)
         }
         if let known { return known }
         do {
@@ -62,8 +68,20 @@ final class TLSContextSource: Sendable {
 
     /// The context when it exists and its files are unchanged; costs a `stat` a file.
     func currentIfKnown() -> Current? {
+        if let recent { return recent }
         let stamps = files.map { FileStamp($0) }
         return state.withLock { $0.stamps == stamps ? $0.current : nil }
+    }
+
+    /// The context while its files need not be looked at again.
+    private var recent: Current? {
+        guard let reloadInterval else { return nil }
+        return state.withLock { state in
+            guard let checked = state.checked, NIODeadline.now() < checked + reloadInterval.timeAmount else {
+                return nil
+            }
+            return state.current
+        }
     }
 
     // MARK: Making configurations
@@ -76,8 +94,16 @@ final class TLSContextSource: Sendable {
         configuration.shutdownTimeout = .seconds(1)
         if settings.skipsVerification { configuration.certificateVerification = .none }
         if let roots = try certificates(settings.caPEM, settings.caFile, "ca") {
-            configuration.trustRoots = .certificates(roots)
+            if settings.includesSystemRoots {
+                configuration.additionalTrustRoots = [.certificates(roots)]
+            } else {
+                configuration.trustRoots = .certificates(roots)
+            }
         }
+        let suites = settings.cipherSuites.compactMap(TLSNames.cipherSuite)
+        if !suites.isEmpty { configuration.cipherSuiteValues = suites }
+        let curves = settings.curvePreferences.compactMap(TLSNames.curve)
+        if !curves.isEmpty { configuration.curves = curves }
         if let chain = try certificates(settings.certificatePEM, settings.certificateFile, "cert") {
             configuration.certificateChain = chain.map { .certificate($0) }
             configuration.privateKey = .privateKey(try key(settings.keyPEM, settings.keyFile))

@@ -38,6 +38,17 @@ enum TLSNames {
         }
     }
 
+    /// The first name nobody here knows: argument and reason.
+    static func problem(_ suites: [String], _ curves: [String]) -> (argument: String, reason: String)? {
+        for name in suites where cipherSuite(name) == nil {
+            return ("cipher_suites", "cipher suite \"\(name)\" is not supported")
+        }
+        for name in curves where curve(name) == nil {
+            return ("curve_preferences", "curve \"\(name)\" is not supported")
+        }
+        return nil
+    }
+
     static func version(_ version: TLSProtocolVersion) -> TLSVersion {
         switch version {
         case .tls10: .tlsv1

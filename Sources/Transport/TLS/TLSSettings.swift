@@ -37,6 +37,14 @@ package struct TLSClientSettings: Sendable, Equatable {
     package var serverName: String?
     /// Accept any certificate.
     package var skipsVerification = false
+    /// Trust the system's certificates beside those given.
+    package var includesSystemRoots = false
+    /// Names of cipher suites as in Go and the IANA registry; empty is a modern default. TLS 1.3's are fixed.
+    package var cipherSuites: [String] = []
+    /// Names of curves in order of preference (`CurveP256`, `X25519`, ...); empty is the default order.
+    package var curvePreferences: [String] = []
+    /// How often files are looked at for changes; nil is at every connection.
+    package var reloadInterval: Duration?
     /// The oldest version accepted.
     package var minimumVersion = TLSProtocolVersion.tls12
     /// The newest version offered; nil is the newest known.
@@ -60,7 +68,7 @@ package struct TLSClientSettings: Sendable, Equatable {
         if hasKey, !hasCertificate {
             return ("cert_file", "exactly one of cert_pem or cert_file must be set when a client key is used")
         }
-        return nil
+        return TLSNames.problem(cipherSuites, curvePreferences)
     }
 }
 
@@ -97,6 +105,8 @@ package struct TLSServerSettings: Sendable, Equatable {
     package var minimumVersion = TLSProtocolVersion.tls12
     /// The newest version offered; nil is the newest known.
     package var maximumVersion: TLSProtocolVersion?
+    /// How often files are looked at for changes; nil is at every connection.
+    package var reloadInterval: Duration?
 
     /// Settings without a certificate, which must be given before use.
     package init() {}
@@ -113,13 +123,7 @@ package struct TLSServerSettings: Sendable, Equatable {
         let verifies = clientAuthentication == .requireAndVerify || clientAuthentication == .verifyIfGiven
         let hasCA = clientCAPEM != nil || clientCAFile != nil
         if hasCA, !verifies { return ("client_auth_type", "must verify certificates when a client CA is set") }
-        for name in cipherSuites where TLSNames.cipherSuite(name) == nil {
-            return ("cipher_suites", "cipher suite \"\(name)\" is not supported")
-        }
-        for name in curvePreferences where TLSNames.curve(name) == nil {
-            return ("curve_preferences", "curve \"\(name)\" is not supported")
-        }
-        return nil
+        return TLSNames.problem(cipherSuites, curvePreferences)
     }
 }
 
