@@ -202,8 +202,9 @@ extension SegmentLog {
             return (Self.takeWaiters(&state), losses)
         }
         for waiter in waiters { waiter.resume() }
-        for append in group.appends { append.continuation.resume(returning: .success(())) }
+        // Before the appends return: who sees the record taken sees what had to go for it counted.
         report(losses)
+        for append in group.appends { append.continuation.resume(returning: .success(())) }
         tidy()
     }
 
