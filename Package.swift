@@ -78,7 +78,7 @@ let package = Package(
 
         // Level 2: substrates
         module("Wire", ["Telemetry", "Compression", "TextFormats"]),
-        module("Storage"),
+        module("Storage", ["TextFormats"]),
         module("Transport", ["SelfMetrics", "Compression", "TextFormats", "CLinux"] + nio),
 
         // Level 3: the component author's kit

@@ -26,10 +26,12 @@ package struct PositionKey: Sendable, Hashable {
 /// How far each source was read and acknowledged, kept in a file as Alloy keeps it.
 ///
 /// Changes are made in memory and written by ``save()``, which replaces the file so that a crash leaves the old or the new
-/// positions. What was read since the last save is read again after a crash.
+/// positions. What was read since the last save is read again after a crash. Fingerprints of files stand in a file of
+/// their own beside it, written second: one that is older than its position is still right about the file it names.
 package final class Positions: Sendable {
     private struct State: ~Copyable {
         var positions: [PositionKey: String]
+        var fingerprints: [PositionKey: FileFingerprint]
         /// Grows with each change; what is on disk is `saved`.
         var version: UInt64 = 0
         var saved: UInt64 = 0
@@ -40,6 +42,8 @@ package final class Positions: Sendable {
 
     package let path: String
     private let state: Mutex<State>
+    /// Why fingerprints could not be read at opening; files are then found by name alone.
+    package let fingerprintProblem: String?
     /// Held over a write, so that an older state never replaces a newer one.
     private let writing = Mutex<Void>(())
 
@@ -53,8 +57,21 @@ package final class Positions: Sendable {
         } catch let error as PositionsError {
             throw PositionsError("invalid yaml positions file [\(path)]: \(error)")
         }
-        state = Mutex(State(positions: positions))
+        var fingerprints: [PositionKey: FileFingerprint] = [:]
+        var problem: String?
+        do {
+            fingerprints = try FingerprintText.parse(try Files.read(Self.fingerprintPath(of: path)))
+        } catch let error as SystemError where error.isNotFound {
+        } catch {
+            problem = "\(error)"
+        }
+        fingerprintProblem = problem
+        // A position that is gone takes its fingerprint along.
+        fingerprints = fingerprints.filter { positions[$0.key] != nil }
+        state = Mutex(State(positions: positions, fingerprints: fingerprints))
     }
+
+    private static func fingerprintPath(of path: String) -> String { path + ".fingerprints" }
 
     package var count: Int { state.withLock { $0.positions.count } }
 
@@ -85,16 +102,37 @@ package final class Positions: Sendable {
     /// Notes that everything before byte `offset` is taken care of.
     package func set(_ key: PositionKey, to offset: Int64) { self[key] = String(offset) }
 
-    package func remove(_ key: PositionKey) { self[key] = nil }
+    /// As ``set(_:to:)``, for the file that `fingerprint` tells from others.
+    package func set(_ key: PositionKey, to offset: Int64, _ fingerprint: FileFingerprint) {
+        let text = String(offset)
+        state.withLock { state in
+            guard state.positions[key] != text || state.fingerprints[key] != fingerprint else { return }
+            state.positions[key] = text
+            state.fingerprints[key] = fingerprint
+            state.version &+= 1
+        }
+    }
+
+    package func remove(_ key: PositionKey) {
+        self[key] = nil
+        state.withLock { $0.fingerprints[key] = nil }
+    }
+
+    /// The fingerprints of the files read so far, by key.
+    package var fingerprints: [PositionKey: FileFingerprint] { state.withLock { $0.fingerprints } }
 
     /// Writes the file if anything changed since it was written. Blocks.
     package func save() throws {
         try writing.withLock { _ in
-            let (positions, version, isChanged) = state.withLock { state in
-                (state.positions, state.version, state.version != state.saved)
+            let (positions, fingerprints, version, isChanged) = state.withLock { state in
+                (state.positions, state.fingerprints, state.version, state.version != state.saved)
             }
             guard isChanged || !Files.exists(path) else { return }
             try Files.replace(path, with: PositionsText.text(positions), mode: 0o600)
+            let beside = Self.fingerprintPath(of: path)
+            if !fingerprints.isEmpty || Files.exists(beside) {
+                try Files.replace(beside, with: FingerprintText.text(fingerprints), mode: 0o600)
+            }
             state.withLock { $0.saved = version }
         }
     }

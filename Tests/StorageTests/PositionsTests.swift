@@ -51,6 +51,40 @@ struct PositionsTests {
         #expect(try PositionsText.parse(Array(text.utf8)) == wanted)
     }
 
+    @Test("Fingerprints stand beside Alloy's file, go with their positions, and damage to them is survived")
+    func fingerprints() async throws {
+        try await withDirectory { directory in
+            let path = directory + "/positions.yml"
+            let (one, two) = (PositionKey(path: "/a \"b\"", labels: "{}"), PositionKey(path: "/c", labels: "{x=\"y\"}"))
+            let fingerprint = FileFingerprint(
+                device: .max, inode: 1 << 63, headBytes: 5, headHash: FileFingerprint.hash([1, 2, 3]), position: 17)
+            var positions = try Positions(path: path)
+            positions.set(one, to: 17, fingerprint)
+            positions.set(two, to: 9)
+            try positions.save()
+            let text = String(decoding: try Files.read(path), as: UTF8.self)
+            #expect(text.contains("\"17\"") && !text.contains("inode"))
+            positions = try Positions(path: path)
+            #expect(positions.fingerprints == [one: fingerprint] && positions.fingerprintProblem == nil)
+            #expect(try positions.offset(of: one) == 17 && positions.offset(of: two) == 9)
+            positions.remove(one)
+            try positions.save()
+            #expect(try Positions(path: path).fingerprints.isEmpty)
+            // Somebody else, Alloy for one, has dropped a position.
+            positions.set(one, to: 17, fingerprint)
+            try positions.save()
+            try Files.replace(path, with: Array("positions: {}\n".utf8))
+            #expect(try Positions(path: path).fingerprints.isEmpty)
+            try Files.replace(path + ".fingerprints", with: Array("{\"files\": [".utf8))
+            let damaged = try Positions(path: path)
+            #expect(damaged.fingerprints.isEmpty && damaged.fingerprintProblem != nil)
+            let odd = #"{"files": [{"path": "/a", "labels": "{}", "inode": -1}, 7, {"head_bytes": 99999999}]}"#
+            try Files.replace(path + ".fingerprints", with: Array(odd.utf8))
+            let strange = try Positions(path: path)
+            #expect(strange.fingerprints.isEmpty && strange.fingerprintProblem == nil)
+        }
+    }
+
     @Test(
         "Files that are no positions are refused with the line",
         arguments: [

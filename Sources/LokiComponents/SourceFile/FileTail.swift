@@ -1,5 +1,6 @@
 import Compression
 import Essentials
+import Storage
 import Telemetry
 
 /// How far one file is read: follows it through growth, rotation, truncation and deletion. Blocks; no tasks, no clock.
@@ -52,7 +53,16 @@ struct FileTail: ~Copyable {
     private var seenSize: Int64 = 0
     private var seenModified: Int64 = 0
     /// Bytes from the beginning of what was read, to tell a new content from more of the old one.
-    private var signature: [UInt8] = []
+    private var signature: [UInt8] = [] {
+        didSet { if signature.count != oldValue.count { headHash = FileFingerprint.hash(signature) } }
+    }
+    private var headHash: UInt64 = 0
+    private var device: UInt64 = 0
+    private var inode: UInt64 = 0
+    /// What was read in an earlier life, until the file is opened for the first time.
+    private var earlier: EarlierFile?
+    /// Whether the file read in an earlier life could not be found any more, to be reported once.
+    var hasLostEarlierFile = false
     /// In the middle of a line that was cut: how far its rest was skipped.
     private var skipped: Int64?
     private var startsAtEnd: Bool
@@ -68,7 +78,10 @@ struct FileTail: ~Copyable {
     static let signatureBytes = 1024
 
     /// Starts at byte `position`; with `options.tailsFromEnd` and no position, at the file's last line break.
-    init(path: String, position: Int64?, options: Options, decoder: TextDecoder) {
+    /// `earlier` tells which file the position belongs to, if that is known.
+    init(
+        path: String, position: Int64?, options: Options, decoder: TextDecoder, earlier: EarlierFile? = nil
+    ) {
         self.path = path
         self.options = options
         configuredDecoder = decoder
@@ -76,6 +89,14 @@ struct FileTail: ~Copyable {
         self.position = max(0, position ?? 0)
         tentative = self.position
         startsAtEnd = options.tailsFromEnd && (position ?? 0) == 0
+        self.earlier = options.compression == nil ? earlier : nil
+    }
+
+    /// What tells the file being read from others; nil while nothing of it was read.
+    var fingerprint: FileFingerprint? {
+        guard !signature.isEmpty, position >= Int64(signature.count) else { return nil }
+        return FileFingerprint(
+            device: device, inode: inode, headBytes: signature.count, headHash: headHash, position: position)
     }
 
     /// True while the file is open.
@@ -136,7 +157,12 @@ struct FileTail: ~Copyable {
 
     /// Opens what the name stands for; false when that is nothing.
     private mutating func openFile() throws(SystemError) -> Bool {
-        guard let named = try OpenFile.status(of: path) else {
+        let named = try OpenFile.status(of: path)
+        if let earlier {
+            self.earlier = nil
+            if try resume(earlier, named) { return true }
+        }
+        guard let named else {
             // What comes into being while it is waited for is read from its beginning.
             startsAtEnd = false
             return false
@@ -147,6 +173,7 @@ struct FileTail: ~Copyable {
         let status = try next.status()
         size = status.size
         file = next
+        (device, inode) = (status.device, status.inode)
         if options.compression == nil, position > status.size {
             // It was truncated or replaced while nobody looked.
             position = 0
@@ -161,6 +188,32 @@ struct FileTail: ~Copyable {
         phase = .tailing
         try refreshSignature()
         return true
+    }
+
+    /// Opens the file that was read in an earlier life if it is not the one the name stands for now; false when it is,
+    /// or when it is not found and the one of the name is read from its beginning.
+    private mutating func resume(_ earlier: EarlierFile, _ named: OpenFile.Status?) throws(SystemError) -> Bool {
+        switch earlier.find(path, named) {
+        case .same: return false
+        case .gone(let mayHaveMore):
+            hasLostEarlierFile = mayHaveMore
+            position = 0
+            tentative = 0
+            return false
+        case .elsewhere(let found):
+            let status = try found.status()
+            file = found
+            (device, inode) = (status.device, status.inode)
+            size = status.size
+            position = min(earlier.fingerprint.position, status.size)
+            try detectByteOrder()
+            tentative = position
+            startsAtEnd = false
+            seenModified = status.modified
+            try refreshSignature()
+            phase = .leaving(quietLooks: 0, wasAbsent: named == nil)
+            return true
+        }
     }
 
     /// Goes on with what the name stands for now.

@@ -22,6 +22,8 @@ package final class LokiSourceFile: Component {
     private let arguments: Live<Arguments>
     private let context: Context<NoValues>
     private let positions: Positions
+    /// What was known of files when the component was made.
+    private let earlierFiles: EarlierFiles
     private let queue = FileQueue()
     private let activeFiles: Gauge
     private let cutLines: Counter
@@ -45,6 +47,10 @@ package final class LokiSourceFile: Component {
             }
         }
         positions = try Positions(path: path)
+        earlierFiles = EarlierFiles(positions.fingerprints)
+        if let problem = positions.fingerprintProblem {
+            context.log.warn("Fingerprints of files could not be read", nil, ["path": path, .error: problem])
+        }
         activeFiles = context.metrics.gauge("loki_source_file_files_active_total", "Number of active files.")
         cutLines = context.metrics.counter(
             "loki_source_file_cut_lines_total", "Number of lines cut because they are longer than 16 MiB.")
@@ -145,11 +151,20 @@ package final class LokiSourceFile: Component {
         let wanted = Set(files.map(\.key))
         for key in known where !wanted.contains(key) { await stop(key, forgetting: true) }
         let decoder = current.characterSet.flatMap { TextDecoder($0) } ?? .verbatim
-        for file in files where !known.contains(file.key) { start(file, current, decoder) }
+        let new = files.filter { !known.contains($0.key) }
+        // Files renamed while nobody looked, by the names they have now.
+        var renamed: [PositionKey: Int64] = [:]
+        if !earlierFiles.isEmpty, !new.isEmpty, !current.decompression.isEnabled {
+            let candidates = new.map(\.key).filter { positions[$0] == nil }
+            renamed = try await context.services.blocking.run { [earlierFiles] in earlierFiles.claim(candidates) }
+        }
+        for file in new { start(file, current, decoder, renamedAt: renamed[file.key]) }
         try await lookAtDueFiles()
     }
 
-    private func start(_ resolved: ResolvedFile, _ current: Arguments, _ decoder: TextDecoder) {
+    private func start(
+        _ resolved: ResolvedFile, _ current: Arguments, _ decoder: TextDecoder, renamedAt: Int64? = nil
+    ) {
         let key = resolved.key
         var options = current.tailOptions
         var position: Int64?
@@ -170,11 +185,17 @@ package final class LokiSourceFile: Component {
                 context.log.info("Reset position to start of file after position error", error, ["path": key.path])
             }
         }
+        var earlier: EarlierFile?
+        if let renamedAt {
+            position = renamedAt
+        } else if position != nil {
+            earlier = earlierFiles.take(key)
+        }
         var firstLook = context.clock.monotonicNanoseconds
         if options.compression != nil { firstLook &+= max(0, current.decompression.initialDelay.nanoseconds) }
         let file = TailedFile(
             key: key, labels: resolved.labels, position: position, options: options, decoder: decoder,
-            metrics: context.metrics, firstLook: firstLook)
+            metrics: context.metrics, firstLook: firstLook, earlier: earlier)
         _ = queue.add(file)
     }
 
@@ -217,6 +238,9 @@ package final class LokiSourceFile: Component {
         case .opened: context.log.info("Start tailing file", nil, ["path": file.path])
         case .failed(let problem):
             context.log.error("Failed to tail file", nil, ["path": file.path, .error: problem])
+        case .lostEarlierFile:
+            context.log.warn(
+                "The file read before is gone, its last lines may not have been read", nil, ["path": file.path])
         case nil: break
         }
         if activity == .idle {
@@ -254,8 +278,12 @@ package final class LokiSourceFile: Component {
         defer { context.memory.release(excess) }
         if !reading.batch.isEmpty { try await deliver(reading.batch) }
         for (file, outcome) in zip(files, reading.outcomes) {
-            let (position, cut) = file.commit(lines: outcome.lines)
-            if position > 0 || outcome.lines > 0 { positions.set(file.key, to: position) }
+            let (position, fingerprint, cut) = file.commit(lines: outcome.lines)
+            if let fingerprint {
+                positions.set(file.key, to: position, fingerprint)
+            } else if position > 0 || outcome.lines > 0 {
+                positions.set(file.key, to: position)
+            }
             if cut > 0 { reportCutLines(cut, file) }
             let isFinished = file.isCompressed && !outcome.hasMore
             await settle(

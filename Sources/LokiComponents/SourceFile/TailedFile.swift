@@ -56,7 +56,7 @@ final class TailedFile: Sendable {
     /// `firstLook` is on the monotonic clock.
     init(
         key: PositionKey, labels: LabelSet, position: Int64?, options: FileTail.Options, decoder: TextDecoder,
-        metrics: MetricScope, firstLook: Int64
+        metrics: MetricScope, firstLook: Int64, earlier: EarlierFile? = nil
     ) {
         self.key = key
         path = key.path
@@ -65,7 +65,8 @@ final class TailedFile: Sendable {
         isCompressed = options.compression != nil
         state = Mutex(
             State(
-                tail: FileTail(path: key.path, position: position, options: options, decoder: decoder),
+                tail: FileTail(
+                    path: key.path, position: position, options: options, decoder: decoder, earlier: earlier),
                 schedule: Schedule(next: firstLook)))
     }
 
@@ -78,6 +79,8 @@ final class TailedFile: Sendable {
     enum Report: Sendable, Equatable {
         case opened
         case failed(String)
+        /// The file read in an earlier life is gone, and may have had more to read.
+        case lostEarlierFile
     }
 
     /// Looks at the file; see ``FileTail/look()``. Blocks.
@@ -91,6 +94,10 @@ final class TailedFile: Sendable {
     func takeReport() -> Report? {
         state.withLock { state in
             let isOpen = state.tail.isOpen
+            if state.tail.hasLostEarlierFile {
+                state.tail.hasLostEarlierFile = false
+                return .lostEarlierFile
+            }
             defer { state.wasOpen = isOpen }
             if let problem = state.tail.problem {
                 guard state.reported != problem else { return nil }
@@ -125,12 +132,13 @@ final class TailedFile: Sendable {
         return result.1
     }
 
-    /// Takes the position over what was read, and returns it with the number of lines that were cut.
-    func commit(lines: Int) -> (position: Int64, cutLines: Int) {
+    /// Takes the position over what was read, and returns it with the file it belongs to and the number of lines that
+    /// were cut.
+    func commit(lines: Int) -> (position: Int64, fingerprint: FileFingerprint?, cutLines: Int) {
         let result = state.withLock { state in
             state.tail.commit()
             defer { state.tail.cutLines = 0 }
-            return (state.tail.position, state.tail.cutLines)
+            return (state.tail.position, state.tail.fingerprint, state.tail.cutLines)
         }
         instruments.readBytes.set(Int(result.0))
         instruments.readLines.add(lines)
