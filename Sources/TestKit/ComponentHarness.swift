@@ -171,12 +171,11 @@ package final class ComponentHarness {
         var broken: [String] = []
         if let lifetime {
             lifetime.cancel()
-            // Virtual time goes on while it stops: a drain deadline must be able to pass.
+            // Virtual time goes on while it stops, for a drain deadline must be able to pass; but not while sockets and
+            // disks are at work, for they take real time.
             let stopped = executor.drain(
-                until: {
-                    if !hasEnded { clock.advance(by: .seconds(1)) { executor.drain() } }
-                    return hasEnded
-                }, seconds: seconds)
+                until: { hasEnded }, seconds: seconds,
+                whenQuiet: { clock.advance(by: .seconds(1)) { executor.drain() } })
             if !stopped { broken.append("run() does not end when cancelled") }
         }
         instance.retire()

@@ -29,13 +29,14 @@ package final class ManualExecutor: TaskExecutor {
     }
 
     /// Drains until `condition` holds, waiting for jobs from outside; false when `seconds` of real time pass first.
-    package func drain(until condition: () -> Bool, seconds: Int = 20) -> Bool {
+    /// Calls `whenQuiet` each time nothing came for a while.
+    package func drain(until condition: () -> Bool, seconds: Int = 20, whenQuiet: () -> Void = {}) -> Bool {
         let deadline = time(nil) + seconds
         while true {
             drain()
             if condition() { return true }
             if time(nil) > deadline { return false }
-            arrival.wait(milliseconds: 50)
+            if !arrival.wait(milliseconds: 50) { whenQuiet() }
         }
     }
 }
@@ -54,13 +55,16 @@ private final class DispatchSignal: @unchecked Sendable {
 
     func signal() { sem_post(semaphore) }
 
-    func wait(milliseconds: Int) {
+    /// False when the time passed first.
+    func wait(milliseconds: Int) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_REALTIME, &deadline)
         deadline.tv_nsec += milliseconds * 1_000_000
         deadline.tv_sec += deadline.tv_nsec / 1_000_000_000
         deadline.tv_nsec %= 1_000_000_000
-        while sem_timedwait(semaphore, &deadline) != 0, errno == EINTR {}
+        var result = sem_timedwait(semaphore, &deadline)
+        while result != 0, errno == EINTR { result = sem_timedwait(semaphore, &deadline) }
         while sem_trywait(semaphore) == 0 {}
+        return result == 0
     }
 }
