@@ -54,11 +54,23 @@ package final class ComponentHandlers: Sendable {
 
     package func handler(for componentID: String) -> Handler? { handlers.withLock { $0[componentID] } }
 
-    /// Splits `/api/v0/component/<id>/<rest>` into the ID and `/<rest>`.
-    package static func split(_ path: String) -> (componentID: String, rest: String)? {
-        guard path.hasPrefix(prefix) else { return nil }
-        let rest = path.dropFirst(prefix.count)
-        guard let slash = rest.firstIndex(of: "/") else { return (String(rest), "/") }
-        return (String(rest[..<slash]), String(rest[slash...]))
+    /// The handler that `/api/v0/component/<id>/<rest>` asks for, with `/<rest>`; nil when no component serves it.
+    ///
+    /// The ID of a component inside a module contains slashes: the longest ID that serves pages is meant.
+    package func resolve(_ path: String) -> (handler: Handler, rest: String)? {
+        guard path.hasPrefix(Self.prefix) else { return nil }
+        let asked = path.dropFirst(Self.prefix.count)
+        return handlers.withLock { handlers in
+            var id = asked
+            while !id.isEmpty {
+                if let handler = handlers[String(id)] {
+                    let rest = asked[id.endIndex...]
+                    return (handler, rest.isEmpty ? "/" : String(rest))
+                }
+                guard let slash = id.lastIndex(of: "/") else { break }
+                id = id[..<slash]
+            }
+            return nil
+        }
     }
 }

@@ -109,8 +109,7 @@ struct ConsolePages: Sendable {
     }
 
     private func serveComponent(_ request: HTTPServerRequest) async throws -> HTTPServerResponse {
-        guard let (id, rest) = resolveComponent(request.path) else { return .text(.notFound, "not found\n") }
-        guard let handler = services.handlers.handler(for: id) else {
+        guard let (handler, rest) = services.handlers.resolve(request.path) else {
             return .text(.notFound, "failed to find component\n")
         }
         let body = try await request.body.collect(upTo: 16 << 20)
@@ -119,20 +118,6 @@ struct ConsolePages: Sendable {
                 method: request.method.name, path: rest, query: request.query.map { ($0.name, $0.value) },
                 headers: request.fields.map { ($0.name.lowercased(), $0.value) }, body: body))
         return .bytes(HTTPStatus(response.status), response.body, type: response.contentType)
-    }
-
-    /// Component IDs may contain slashes (modules): the longest prefix that serves pages wins.
-    private func resolveComponent(_ path: String) -> (id: String, rest: String)? {
-        guard path.hasPrefix(ComponentHandlers.prefix) else { return nil }
-        let parts = path.dropFirst(ComponentHandlers.prefix.count).split(
-            separator: "/", omittingEmptySubsequences: false)
-        for count in stride(from: parts.count, through: 1, by: -1) {
-            let id = parts[..<count].joined(separator: "/")
-            if services.handlers.handler(for: id) != nil {
-                return (id, "/" + parts[count...].joined(separator: "/"))
-            }
-        }
-        return parts.first.map { (String($0), "/") }
     }
 
     private func supportBundle(_ request: HTTPServerRequest) async throws -> HTTPServerResponse {

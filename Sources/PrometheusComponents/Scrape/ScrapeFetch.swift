@@ -133,8 +133,8 @@ struct ScrapeFetch: Sendable {
         let path = Percent.decode(url.path)
         let fields = self.fields
         return {
-            if let (componentID, rest) = ComponentHandlers.split(path) {
-                guard let handler = services.handlers.handler(for: componentID) else {
+            if path.hasPrefix(ComponentHandlers.prefix) {
+                guard let (handler, rest) = services.handlers.resolve(path) else {
                     return ComponentResponse(status: 404, body: [])
                 }
                 let query = url.query.map { QueryItems($0).items.map { (name: $0.name, value: $0.value) } } ?? []
