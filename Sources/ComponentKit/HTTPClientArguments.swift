@@ -171,8 +171,8 @@ package enum SecretFields {
 
 extension BlockReader {
     /// An optional text; empty counts as left out, as in Alloy.
-    package mutating func nonEmpty(_ name: String, _ doc: String) -> String? {
-        let text: String? = optional(name, doc)
+    package mutating func nonEmpty(_ name: String, _ doc: String, defaultProse: String? = nil) -> String? {
+        let text: String? = optional(name, doc, defaultProse: defaultProse)
         return text.flatMap { $0.isEmpty ? nil : $0 }
     }
 }

@@ -54,8 +54,6 @@ package struct GRPCListenArguments: Block, Sendable {
     package let settings: HTTPServerSettings
     /// Bytes of the largest message taken.
     package let maximumReceivedMessage: Int
-    /// Bytes of the largest message sent.
-    package let maximumSentMessage: Int
 
     /// What Go prints for the longest duration, which stands for no limit.
     private static let infinity = Duration.nanoseconds(Int64.max)
@@ -75,8 +73,10 @@ package struct GRPCListenArguments: Block, Sendable {
         made.idleTimeout = idle == Self.infinity ? nil : idle
         maximumReceivedMessage = block.optional(
             "server_max_recv_msg_size", default: 4 << 20, "Bytes of the largest message taken.")
-        maximumSentMessage = block.optional(
-            "server_max_send_msg_size", default: 4 << 20, "Bytes of the largest message sent.")
+        let sent = block.optional("server_max_send_msg_size", default: 4 << 20, "Bytes of the largest message sent.")
+        if sent != 4 << 20 {
+            block.warn("server_max_send_msg_size", "has no effect: the server has no gRPC services, so it sends none")
+        }
         let streams = block.optional(
             "server_max_concurrent_streams", default: UInt64(100),
             "Calls a connection may have under way; 0 is no limit.")

@@ -151,7 +151,10 @@ struct DefaultValue: Equatable, CustomStringConvertible {
             let expression = try Parser.parseExpression(text)
             let scope = Scope(variables: [:], standardLibrary: StandardLibrary(minimumStability: .experimental))
             let value = try Evaluator.evaluate(expression, in: scope)
-            if type == "duration" {
+            if type == "duration", value == .string("") {
+                // No text is no duration, which is none.
+                content = .zero
+            } else if type == "duration" {
                 let duration = try Duration(alloy: value)
                 content = duration == .zero ? .zero : .duration(duration)
             } else {

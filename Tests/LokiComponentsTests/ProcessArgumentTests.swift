@@ -120,6 +120,15 @@ struct ProcessArgumentTests {
         #expect(!harness.instance.isMade)
     }
 
+    @Test("A pipeline name is taken and said to have no effect")
+    func pipelineName() {
+        let harness = ComponentHarness(LokiProcess.self)
+        let stages = "stage.match {\nselector = \"{}\"\npipeline_name = \"p\"\nstage.cri { }\n}"
+        let said = harness.evaluate(ProcessFixture.body(stages))
+        #expect(said.count == 1 && said[0].contains("\"pipeline_name\" has no effect"), "\(said)")
+        #expect(harness.instance.isMade)
+    }
+
     @Test("The schema lists every stage with its arguments, nested stages once")
     func schema() throws {
         let schema = LokiProcess.argumentSchema

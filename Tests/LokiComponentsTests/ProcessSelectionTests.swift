@@ -67,7 +67,6 @@ struct ProcessSelectionTests {
         let stages = """
             stage.match {
                 selector = "{job=~\\"a|b\\"} |~ \\"^x\\""
-                pipeline_name = "inner"
                 stage.static_labels { values = { first = "1" } }
                 stage.match {
                     selector = "{job=\\"b\\"}"

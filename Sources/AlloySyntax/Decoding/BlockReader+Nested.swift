@@ -43,7 +43,14 @@ extension BlockReader {
         for extra in given.dropFirst() {
             error("block \(StringLiteral.quoted(traits.name)) may only be specified once", extra.range)
         }
-        return given.first.map { nested($0) { B(from: &$0) } }
+        guard let block = given.first else { return nil }
+        let value = nested(block) { B(from: &$0) }
+        if traits.whenOmitted == .defaults, case .block(_, _, let values, _) = values.statements.last,
+            !values.isDefault
+        {
+            check(traits.stability, of: "block \(StringLiteral.quoted(traits.name))", block.nameRange)
+        }
+        return value
     }
 
     mutating func nested<T>(_ block: BlockStatement, _ read: (inout BlockReader) -> T) -> T {

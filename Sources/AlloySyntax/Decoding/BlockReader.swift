@@ -1,3 +1,5 @@
+import Essentials
+
 /// Reads the arguments and blocks of one block.
 ///
 /// No method throws: what is wrong is recorded, a placeholder is returned, and reading goes on, so that one pass finds
@@ -109,7 +111,6 @@ public struct BlockReader {
         attributeNames.append(name)
         guard let scope = session.scope, let attribute = attributes[name] else { return .absent }
         let quoted = StringLiteral.quoted(name)
-        check(stability, of: "attribute \(quoted)", attribute.range)
         if isDeprecated { warning("attribute \(quoted) is deprecated", attribute.range) }
         let isSecret = T.alloyTypeName.utf8.containsSubsequence("secret".utf8)
         let raw: Value
@@ -123,6 +124,8 @@ public struct BlockReader {
             let value = try T(alloy: raw)
             let shown = (value as? any AlloyEncodable)?.alloyValue ?? (isSecret ? .secret(.placeholder) : raw)
             record(name, shown, isDefault: fallback == shown)
+            // As upstream: what leaves a feature as it is by default needs no permission.
+            if fallback != shown { check(stability, of: "attribute \(quoted)", attribute.range) }
             return .value(value)
         } catch {
             session.report(ValueDiagnostic.make(error, for: attribute.value, concealed: isSecret))
@@ -140,7 +143,12 @@ public struct BlockReader {
     ) {
         guard session.isDescribing else { return }
         var text: String?
-        if let fallback, fallback != .null { text = fallback.alloyText }
+        switch fallback {
+        // A capsule has no text; that a default is no secret at all may be known.
+        case nil, .null, .capsule: break
+        case .secret(let secret) where secret.reveal({ $0.isEmpty }): text = "\"\""
+        case .some(let value): text = value.alloyText
+        }
         schema.arguments.append(
             BlockSchema.Argument(
                 name: name, typeName: T.alloyTypeName, isRequired: isRequired, defaultText: text, defaultProse: prose,
@@ -275,7 +283,7 @@ public struct BlockReader {
         session.report(Diagnostic(.warning, message, at: range))
     }
 
-    private func check(_ stability: Stability?, of feature: String, _ range: SourceRange) {
+    func check(_ stability: Stability?, of feature: String, _ range: SourceRange) {
         guard let stability, let scope = session.scope else { return }
         let minimum = scope.standardLibrary.minimumStability
         if let refusal = stability.refusal(of: feature, minimum: minimum) { error(refusal, range) }
@@ -283,7 +291,8 @@ public struct BlockReader {
 
     func check(_ traits: Traits, _ block: BlockStatement) {
         let feature = "block \(StringLiteral.quoted(traits.name))"
-        check(traits.stability, of: feature, block.nameRange)
+        // A block that stands for its defaults when it is left out is judged by what it says: see `single`.
+        if traits.whenOmitted != .defaults { check(traits.stability, of: feature, block.nameRange) }
         if traits.isDeprecated { warning("\(feature) is deprecated", block.nameRange) }
     }
 

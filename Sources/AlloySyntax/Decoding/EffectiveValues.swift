@@ -29,6 +29,16 @@ public struct EffectiveValues: Sendable, Equatable {
         statements.compactMap { if case .block(name, _, let values, _) = $0 { values } else { nil } }
     }
 
+    /// Whether every value is what it would be if nothing were said.
+    public var isDefault: Bool {
+        statements.allSatisfy { statement in
+            switch statement {
+            case .attribute(_, _, let isDefault): isDefault
+            case .block(_, _, let values, let isDefault): isDefault || values.isDefault
+            }
+        }
+    }
+
     /// The values as Alloy text; what has its default is left out unless asked for.
     public func alloyText(includingDefaults: Bool = false, indent: Int = 0) -> String {
         let tabs = String(repeating: "\t", count: indent)

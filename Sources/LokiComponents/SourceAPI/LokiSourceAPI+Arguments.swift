@@ -18,8 +18,7 @@ extension LokiSourceAPI {
             forwardTo = block.required("forward_to", "Receivers the entries are sent to.")
             labels = block.optional("labels", default: [:], "Labels added to every entry.")
             let rules = block.optional(
-                "relabel_rules", default: RelabelRules.placeholder, "Rules applied to the labels of every stream.",
-                defaultProse: "no rules")
+                "relabel_rules", default: RelabelRules.placeholder, "Rules applied to the labels of every stream.")
             relabeling = rules.relabeling
             usesIncomingTimestamp = block.optional(
                 "use_incoming_timestamp", default: false,

@@ -17,7 +17,8 @@ extension LokiWrite {
             let maximumStreams = block.optional(
                 "max_streams", default: 0, "Streams in one request; entries of further ones are dropped. 0 is no limit."
             )
-            let wal: WALArguments = block.block("wal", "Whether entries are kept on disk until they are sent.")
+            let wal: WALArguments? = block.optionalBlock(
+                "wal", "Whether entries are kept on disk until they are sent.")
             if maximumStreams < 0 { block.reject("max_streams", "must not be negative") }
             var settings = endpoints.compactMap(\.settings)
             for index in settings.indices { settings[index].maximumStreams = maximumStreams }
@@ -33,7 +34,7 @@ extension LokiWrite {
                         "duplicate endpoint configs are not allowed, found duplicate for name: \(endpoint.name)")
                 }
             }
-            plan = Plan(endpoints: settings, wal: wal.isEnabled ? wal.settings : nil)
+            plan = Plan(endpoints: settings, wal: wal.flatMap { $0.isEnabled ? $0.settings : nil })
         }
     }
 
@@ -157,16 +158,23 @@ extension LokiWrite {
             let age = block.optional(
                 "max_segment_age", default: Duration.seconds(3600),
                 "Age at which entries that were not sent are dropped.")
+            let (usualMinimum, usualMaximum) = (Duration.milliseconds(250), Duration.seconds(1))
             let minimum = block.optional(
-                "min_read_frequency", default: Duration.milliseconds(250),
+                "min_read_frequency", default: usualMinimum,
                 "Shortest time between two reads upstream; here entries are read as soon as they are written.")
             let maximum = block.optional(
-                "max_read_frequency", default: Duration.seconds(1),
+                "max_read_frequency", default: usualMaximum,
                 "Longest time between two reads upstream; here entries are read as soon as they are written.")
             let drainTimeout = block.optional(
                 "drain_timeout", default: Duration.seconds(15), "Time for reading the rest when stopping.")
             if minimum >= maximum {
                 block.reject("min_read_frequency", "WAL min read frequency should be lower than max read frequency")
+            }
+            let unused = [
+                ("min_read_frequency", minimum != usualMinimum), ("max_read_frequency", maximum != usualMaximum),
+            ]
+            for (name, isChanged) in unused where isChanged {
+                block.warn(name, "has no effect: entries are read as soon as they are written")
             }
             if age <= .zero { block.reject("max_segment_age", "must be greater than 0") }
             settings = WALSettings(maximumSegmentAge: age, drainTimeout: drainTimeout)

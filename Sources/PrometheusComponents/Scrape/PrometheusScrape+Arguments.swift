@@ -28,13 +28,13 @@ extension PrometheusScrape {
         let isClustered: Bool
         /// How answers are read; the target's labels may override its choices about histograms.
         let options: ExpositionOptions
-        /// Experimental arguments that are switched on.
-        let experimental: [String]
 
         package init(from block: inout BlockReader) {
             targets = block.required("targets", "Targets to scrape.")
             forwardTo = block.required("forward_to", "Receivers the samples are sent to.")
-            jobName = block.nonEmpty("job_name", "Value of the `job` label of targets that have none.")
+            jobName = block.nonEmpty(
+                "job_name", "Value of the `job` label of targets that have none.",
+                defaultProse: "the component's ID")
             honorLabels = block.optional(
                 "honor_labels", default: false, "Whether labels of a sample win over equal ones of its target.")
             var options = ExpositionOptions()
@@ -88,10 +88,11 @@ extension PrometheusScrape {
             let validation: String = block.optional(
                 "metric_name_validation_scheme", default: NameValidation.legacy.rawValue,
                 "Which metric and label names are valid: `legacy` or `utf8`.")
-            let escaping: String =
-                block.optional(
-                    "metric_name_escaping_scheme", "How targets are asked to write names that are not plain.",
-                    defaultProse: "`underscores`, or `allow-utf-8` where names are validated as `utf8`") ?? ""
+            let escaping: String = block.optional(
+                "metric_name_escaping_scheme", default: EscapingScheme.underscores.rawValue,
+                "How targets are asked to write names that are not plain; where names are validated as `utf8` and "
+                    + "nothing is given, `allow-utf-8`.")
+            let isEscapingGiven = block.isSet("metric_name_escaping_scheme") && !escaping.isEmpty
             let fallback: String = block.optional(
                 "scrape_fallback_protocol", default: ScrapeProtocol.prometheusText004.rawValue,
                 "Protocol assumed when the answer does not say which it is.")
@@ -109,20 +110,17 @@ extension PrometheusScrape {
                 "Least growth from one bucket to the next; finer native histograms are reduced to it.")
             options.limits.histogramSchema = ExpositionLimits.schema(forMinimumBucketFactor: factor)
             options.collectsMetadata = block.optional(
-                "honor_metadata", default: false, "Whether type, help and unit of metrics are sent along.")
+                "honor_metadata", default: false, "Whether type, help and unit of metrics are sent along.",
+                stability: .experimental)
             options.addsTypeAndUnitLabels = block.optional(
-                "enable_type_and_unit_labels", default: false, "Whether type and unit become labels of the series.")
+                "enable_type_and_unit_labels", default: false, "Whether type and unit become labels of the series.",
+                stability: .experimental)
             options.readsStartTimestamps = block.optional(
                 "start_timestamp_zero_ingestion", default: false,
-                "Whether start times are read, and a sample of zero is sent at each.")
+                "Whether start times are read, and a sample of zero is sent at each.", stability: .experimental)
             options.injectsZeroSamples = options.readsStartTimestamps
-            let clustering: Clustering? = block.optionalBlock("clustering", "Sharing of targets among cluster nodes.")
-            isClustered = clustering?.isEnabled ?? false
-            var experimental: [String] = []
-            if options.collectsMetadata { experimental.append("honor_metadata") }
-            if options.addsTypeAndUnitLabels { experimental.append("enable_type_and_unit_labels") }
-            if options.injectsZeroSamples { experimental.append("start_timestamp_zero_ingestion") }
-            self.experimental = experimental
+            let clustering: Clustering = block.block("clustering", "Sharing of targets among cluster nodes.")
+            isClustered = clustering.isEnabled
 
             if timeout > interval {
                 block.reject("scrape_timeout", "must not be greater than scrape_interval (\(interval))")
@@ -134,7 +132,8 @@ extension PrometheusScrape {
             if !fallback.isEmpty, fallbackProtocol == nil {
                 block.reject("scrape_fallback_protocol", "is unknown: \(Self.names(ScrapeProtocol.self))")
             }
-            (options.nameValidation, self.escaping) = Self.schemes(validation, escaping, &block)
+            (options.nameValidation, self.escaping) = Self.schemes(
+                validation, isEscapingGiven ? escaping : "", &block)
             self.options = options
         }
 

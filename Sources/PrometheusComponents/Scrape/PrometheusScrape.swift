@@ -51,13 +51,6 @@ package final class PrometheusScrape: Component {
     private let pool: ScrapePool
 
     package init(_ arguments: Live<Arguments>, _ context: Context<NoValues>) throws {
-        for name in arguments.current.experimental {
-            if let refusal = Stability.experimental.refusal(
-                of: "attribute \"\(name)\"", minimum: context.services.minimumStability)
-            {
-                throw ScrapeTargetError(description: refusal)
-            }
-        }
         pool = ScrapePool(arguments, context)
     }
 

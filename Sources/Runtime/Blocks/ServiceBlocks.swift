@@ -49,11 +49,14 @@ struct LiveDebuggingBlock: Block {
 /// `tracing { ... }`. The process makes no spans of its own: nothing is lost by settings that would thin them out, but a
 /// place to send them to is refused rather than left without any.
 struct TracingBlock: Block {
+    private static let usualFraction = 0.1
+
     let samplingFraction: Double
     let sendsTraceparent: Bool
 
     init(from block: inout BlockReader) {
-        samplingFraction = block.optional("sampling_fraction", default: 0.1, "Fraction of traces to keep.")
+        samplingFraction = block.optional(
+            "sampling_fraction", default: Self.usualFraction, "Fraction of traces to keep.")
         sendsTraceparent = block.optional(
             "send_traceparent", default: false, "Whether the trace is passed on to servers called.")
         let receivers: [Receiver<OTLPBatch>] = block.optional(
@@ -61,6 +64,8 @@ struct TracingBlock: Block {
         let sampler: Sampler? = block.optionalBlock("sampler", "Custom sampling.")
         if !(0...1).contains(samplingFraction) {
             block.reject("sampling_fraction", "must be a number between 0 and 1")
+        } else if samplingFraction != Self.usualFraction {
+            block.warn("sampling_fraction", "has no effect: there are no internal traces")
         }
         if !receivers.isEmpty { block.reject("write_to", "is not supported: there are no internal traces to send") }
         if sendsTraceparent { block.warn("send_traceparent", "has no effect: there are no internal traces") }

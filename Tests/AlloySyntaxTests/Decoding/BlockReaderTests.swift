@@ -148,6 +148,25 @@ import Testing
                 != nil)
     }
 
+    @Test("What says nothing but its defaults needs no stability, be it an argument or a block")
+    func stabilityOfDefaults() throws {
+        struct Gated: Block {
+            let limits: Sample.Limits
+            init(from block: inout BlockReader) {
+                limits = block.block("limits", "Bounds.", stability: .experimental)
+            }
+        }
+        #expect(
+            try decode(
+                Sample.self, "address = \"a\"\nports = [80]\nrule { action = \"\" }", stability: .generallyAvailable
+            ).value != nil)
+        let given = { (text: String) in try decode(Gated.self, text, stability: .generallyAvailable) }
+        #expect(try given("").value != nil && given("limits { }").value != nil)
+        #expect(try given("limits { size = 10 }").value != nil)
+        let refused = try given("limits { size = 7 }")
+        #expect(refused.diagnostics.items.map(\.description).contains { $0.hasPrefix("1:1: block \"limits\" is at") })
+    }
+
     @Test("Groups of blocks keep their order and hold themselves")
     func variants() throws {
         let text = """

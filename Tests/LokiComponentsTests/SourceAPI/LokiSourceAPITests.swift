@@ -13,6 +13,18 @@ import Wire
 
 @Suite("loki.source.api")
 struct LokiSourceAPITests {
+    @Test("Settings of the gRPC server that can have no effect say so")
+    func inert() {
+        for name in ["server_max_send_msg_size", "max_connection_age"] {
+            let value = name == "max_connection_age" ? "\"5m\"" : "1024"
+            let said = ComponentHarness(LokiSourceAPI.self).evaluate(
+                "forward_to = []\ngrpc {\n \(name) = \(value)\n }")
+            #expect(said.count == 1 && said[0].contains("\"\(name)\" has no effect"), "\(said)")
+        }
+        let usual = "forward_to = []\ngrpc {\n server_max_send_msg_size = 4194304\n }"
+        #expect(ComponentHarness(LokiSourceAPI.self).evaluate(usual) == [])
+    }
+
     private func start(_ more: String = "", variables: [String: Value] = [:], memory: ByteCount = .mebibytes(256))
         -> ComponentHarness
     {

@@ -409,6 +409,24 @@ struct LokiWriteTests {
         #expect(problems.contains { $0.contains(name) }, "\(problems)")
     }
 
+    @Test("Arguments of the write-ahead log that change nothing here say so")
+    func inert() {
+        let endpoint = "endpoint { url = \"http://x\" }\n"
+        #expect(ComponentHarness(LokiWrite.self).evaluate(endpoint + "wal { min_read_frequency = \"250ms\" }") == [])
+        for (name, value) in [("min_read_frequency", "100ms"), ("max_read_frequency", "5s")] {
+            let harness = ComponentHarness(LokiWrite.self)
+            let said = harness.evaluate(endpoint + "wal {\n \(name) = \"\(value)\"\n }")
+            #expect(said.count == 1 && said[0].contains("\"\(name)\" has no effect"), "\(said)")
+            #expect(harness.instance.isMade)
+        }
+    }
+
+    @Test("A queue_config that says its defaults needs no stability level")
+    func stabilityOfDefaults() {
+        let text = "endpoint {\n url = \"http://x\"\n queue_config {\n min_shards = 1\n capacity = \"10MiB\"\n }\n }"
+        #expect(ComponentHarness(LokiWrite.self, minimumStability: .generallyAvailable).evaluate(text) == [])
+    }
+
     @Test("queue_config needs the experimental stability level")
     func stability() {
         let harness = ComponentHarness(LokiWrite.self, minimumStability: .generallyAvailable)

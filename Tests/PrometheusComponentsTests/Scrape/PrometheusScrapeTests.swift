@@ -448,4 +448,39 @@ struct PrometheusScrapeTests {
         #expect(
             ComponentHarness(PrometheusScrape.self, minimumStability: .generallyAvailable).evaluate(arguments()) == [])
     }
+
+    @Test("Experimental arguments are refused on reload too, and the scraping goes on as before")
+    func stabilityOnReload() {
+        let harness = ComponentHarness(PrometheusScrape.self, minimumStability: .generallyAvailable)
+        _ = Page(harness, body: "a 1\n")
+        #expect(harness.start(arguments()) == [])
+        for name in ["honor_metadata", "enable_type_and_unit_labels", "start_timestamp_zero_ingestion"] {
+            #expect(harness.evaluate(arguments("\(name) = false")) == [])
+            let problems = harness.evaluate(arguments("\(name) = true"))
+            #expect(problems.contains { $0.contains("attribute \"\(name)\" is at stability level") }, "\(problems)")
+        }
+        harness.advance(by: .seconds(20))
+        #expect(harness.takeSamples().contains { $0.hasPrefix("a{") })
+        #expect(harness.finish() == [])
+    }
+
+    @Test("A component inside a module is scraped without a socket, as is one whose ID begins like it")
+    func insideModule() {
+        let harness = ComponentHarness(PrometheusScrape.self)
+        let inner = Page(harness, as: "mod.default/prometheus.exporter.unix.host", body: "inner 1\n")
+        let outer = Page(harness, as: "mod.default", body: "outer 1\n")
+        let target = { (path: String) in
+            "{\"__address__\" = \"alloy.internal:12345\", \"__metrics_path__\" = \"/api/v0/component/\(path)\", "
+                + "\"instance\" = \"i\"}"
+        }
+        let targets =
+            target("mod.default/prometheus.exporter.unix.host/metrics") + ", " + target("mod.default/metrics/deep")
+        #expect(harness.start(arguments(targets: targets)) == [])
+        harness.advance(by: .seconds(20))
+        let samples = harness.takeSamples()
+        #expect(samples.contains { $0.hasPrefix("inner{") } && samples.contains { $0.hasPrefix("outer{") })
+        #expect(inner.requests.allSatisfy { $0.path == "/metrics" } && !inner.requests.isEmpty)
+        #expect(outer.requests.allSatisfy { $0.path == "/metrics/deep" } && !outer.requests.isEmpty)
+        #expect(harness.finish() == [])
+    }
 }

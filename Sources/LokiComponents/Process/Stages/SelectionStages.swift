@@ -126,7 +126,6 @@ private final class DropStage: Stage {
 struct MatchArguments: Block, StageConfiguration {
     private let selectorText: String
     private let action: String
-    private let pipelineName: String
     private let reason: String
     private let selector: LogSelector?
     private let stages: [any StageConfiguration]
@@ -134,7 +133,8 @@ struct MatchArguments: Block, StageConfiguration {
     init(from block: inout BlockReader) {
         selectorText = block.required("selector", "LogQL stream selector with line filters.")
         let action = block.optional("action", default: "keep", "What happens to entries that match: `keep` or `drop`.")
-        pipelineName = block.optional("pipeline_name", default: "", "Name of the pipeline; has no effect.")
+        let pipelineName = block.optional("pipeline_name", default: "", "Name of the pipeline; has no effect.")
+        if !pipelineName.isEmpty { block.warn("pipeline_name", "has no effect, as upstream: nothing bears the name") }
         let reason = block.optional(
             "drop_counter_reason", default: "match_stage", "Reason dropped lines are counted under.")
         self.reason = reason.isEmpty ? "match_stage" : reason
