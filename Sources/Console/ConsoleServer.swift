@@ -52,8 +52,11 @@ package struct ConsoleServer: Sendable {
     ) async throws -> ConsoleServer {
         let pages = ConsolePages(
             settings: settings, runtime: runtime, services: services, recentLogs: recentLogs, reload: reload)
+        var listening = HTTPServerSettings(address: settings.address)
+        // Whoever looks on at a live stream does not hold up the end.
+        listening.shutdownTimeout = .seconds(5)
         let server = try await HTTPServer.bind(
-            HTTPServerSettings(address: settings.address), router: pages.router, on: services.eventLoops,
+            listening, router: pages.router, on: services.eventLoops,
             onFailure: { message in log.warn("Request failed", nil, ["detail": message]) })
         return ConsoleServer(server: server, runtime: runtime, log: log)
     }

@@ -32,7 +32,15 @@ enum LiveStreams {
                 if chosen >= 1 || Double.random(in: 0..<1) < chosen { continuation.yield(datum.text) }
             }
             defer { stop() }
-            for await text in stream { try await writer.write(text + delimiter) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                // Where nothing passes, nothing is written that would notice that the reader has gone.
+                group.addTask {
+                    await writer.waitForDisconnection()
+                    continuation.finish()
+                }
+                defer { group.cancelAll() }
+                for await text in stream { try await writer.write(text + delimiter) }
+            }
         }
     }
 

@@ -227,6 +227,30 @@ extension TransportTests {
             #expect(error == .connectionClosed(.body))
         }
 
+        @Test("A route that does not notice that its client is gone is cancelled at the deadline")
+        func stuckWithoutClient() async throws {
+            var settings = HTTPServerSettings(address: loopback)
+            settings.shutdownTimeout = .milliseconds(50)
+            let entered = Signal()
+            var router = HTTPRouter()
+            router.on(.get, "/stuck") { _ in
+                .stream(.ok, type: "text/event-stream") { writer in
+                    try await writer.write("data: 1\n\n")
+                    entered.fire()
+                    let (nothing, _) = AsyncStream<Int>.makeStream()
+                    for await _ in nothing {}
+                }
+            }
+            let server = try await HTTPServer.bind(settings, router: router, on: loops)
+            let running = Task { await server.run() }
+            let response = try await makeClient().send(.init(.get, server.url("/stuck")))
+            await entered.wait()
+            response.body.cancel()
+            #expect(await eventually { server.openConnections == 0 })
+            running.cancel()
+            await running.value
+        }
+
         @Test("An event stream notices that its client has gone")
         func disconnection() async throws {
             let ended = Signal()

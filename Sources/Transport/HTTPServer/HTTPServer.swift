@@ -20,6 +20,8 @@ package final class HTTPServer: Sendable {
     private let connections: ConnectionRegistry
     private let streams: Inlet<Inlet<ServerExchange>>
     private let live: Mutex<Live>
+    /// Ends the drain, once one has begun.
+    private let drainDeadline = Mutex<Scheduled<Void>?>(nil)
 
     struct Live: Sendable {
         var router: HTTPRouter
@@ -140,6 +142,7 @@ package final class HTTPServer: Sendable {
         } onCancel: {
             quiesce(then: serving)
         }
+        drainDeadline.withLock { $0?.cancel() }
         try? await listener.closeFuture.get()
     }
 
@@ -148,14 +151,13 @@ package final class HTTPServer: Sendable {
             connections.closeAll()
             serving.cancel()
         }
+        drainDeadline.withLock { $0 = deadline }
         // Nobody is sent away before newcomers are refused.
         listener.close(promise: nil)
         listener.closeFuture.whenComplete { [connections, streams] _ in
             connections.quiesce()
-            connections.whenEmpty {
-                deadline.cancel()
-                streams.finish()
-            }
+            // Routes that have not noticed that their client is gone have until the deadline.
+            connections.whenEmpty { streams.finish() }
         }
     }
 
