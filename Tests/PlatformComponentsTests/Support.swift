@@ -37,7 +37,15 @@ final class TestServer: Sendable {
         var body: String
     }
 
-    private let answer = Mutex<(status: Int, body: String)>((200, ""))
+    private struct Answer {
+        var status = 200
+        var body = ""
+        /// Sent instead of the body when there are any, without announcing a length.
+        var pieces = 0
+        var pieceSize = 0
+    }
+
+    private let answer = Mutex(Answer())
     private let seen = Mutex<[Request]>([])
     private let server: HTTPServer
     private let running: Task<Void, Never>
@@ -56,6 +64,12 @@ final class TestServer: Sendable {
             guard let owner = box.value else { return .text(.internalServerError, "gone") }
             owner.seen.withLock { $0.append(record) }
             let answer = owner.answer.withLock { $0 }
+            if answer.pieces > 0 {
+                let piece = [UInt8](repeating: 0x61, count: answer.pieceSize)
+                return .stream(.ok, type: "text/plain") { writer in
+                    for _ in 0..<answer.pieces { try await writer.write(piece) }
+                }
+            }
             return .text(HTTPStatus(answer.status), answer.body)
         }
         let router = made
@@ -72,7 +86,8 @@ final class TestServer: Sendable {
 
     var url: String { "http://127.0.0.1:\(server.address.port ?? 0)" }
     var requests: [Request] { seen.withLock { $0 } }
-    func set(_ status: Int, _ body: String) { answer.withLock { $0 = (status, body) } }
+    func set(_ status: Int, _ body: String) { answer.withLock { $0 = Answer(status: status, body: body) } }
+    func stream(pieces: Int, of size: Int) { answer.withLock { $0 = Answer(pieces: pieces, pieceSize: size) } }
 
     private final class Holder: Sendable {
         private struct Reference { weak var server: TestServer? }

@@ -113,17 +113,17 @@ package final class RemoteHTTP: Component {
         request.maximumBodyBytes = Self.maximumSize
         for (name, value) in settings.headers.sorted(by: { $0.key < $1.key }) { request.fields[name] = value }
         if !settings.body.isEmpty { request.body = Array(settings.body.utf8) }
-        let response = try await client(for: settings.client).send(request)
-        let bytes = try await Self.body(of: response)
-        guard response.status == .ok else {
-            throw ContentError(reason: "unexpected status code \(response.status)")
-        }
+        let (status, bytes) = try await Self.answer(of: client(for: settings.client), to: request)
+        guard status == .ok else { throw ContentError(reason: "unexpected status code \(status)") }
         return Self.trimmed(bytes)
     }
 
-    private static func body(of response: HTTPClientResponse) async throws -> [UInt8] {
+    private static func answer(
+        of client: HTTPClient, to request: HTTPClientRequest
+    ) async throws -> (HTTPStatus, [UInt8]) {
         do throws(HTTPClientError) {
-            return try await response.collect()
+            let response = try await client.send(request)
+            return (response.status, try await response.collect())
         } catch {
             guard case .bodyTooLarge(let limit) = error else { throw error }
             throw ContentError(reason: "reading response: the body is larger than \(ByteCount(bytes: limit))")

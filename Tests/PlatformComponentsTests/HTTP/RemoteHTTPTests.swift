@@ -50,6 +50,27 @@ struct RemoteHTTPTests {
         #expect(harness.finish() == [])
     }
 
+    @Test("An answer larger than 16 MiB is an error, whether its length is announced or not", arguments: [true, false])
+    func tooLarge(_ isAnnounced: Bool) throws {
+        let harness = ComponentHarness(RemoteHTTP.self)
+        let server = try TestServer(beside: harness)
+        if isAnnounced {
+            server.set(200, String(repeating: "a", count: 16 << 20 + 1))
+        } else {
+            server.stream(pieces: 400, of: 65_536)
+        }
+        harness.start("url = \"\(server.url)\"")
+        #expect(harness.settle(until: { harness.health?.state == .unhealthy }))
+        #expect(
+            harness.health?.message == "polling failed: reading response: the body is larger than 16MiB",
+            "\(String(describing: harness.health))")
+        // The next answer is taken again.
+        server.set(200, "good")
+        harness.advance(by: .seconds(60))
+        #expect(harness.settle(until: { harness.export("content", as: String.self) == "good" }))
+        #expect(harness.finish() == [])
+    }
+
     @Test("A secret answer is exported as a secret, and new arguments ask at once")
     func secret() throws {
         let harness = ComponentHarness(RemoteHTTP.self)
