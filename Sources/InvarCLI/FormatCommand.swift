@@ -8,9 +8,10 @@ struct FormatCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fmt", abstract: "Format a configuration file.",
         discussion:
-            "Reads standard input when the file is `-`. Prints the result unless `--write` or `--test` is given.")
+            "Reads standard input when the file is `-` or left out. Prints the result unless `--write` or `--test` is "
+            + "given.", aliases: ["format"])
 
-    @Argument(help: "The file to format, or `-` for standard input.") var file: String
+    @Argument(help: "The file to format, or `-` for standard input.") var file = "-"
     @Flag(name: [.customShort("w"), .customLong("write")], help: "Write the result to the file instead.")
     var write = false
     @Flag(
@@ -39,6 +40,10 @@ struct FormatCommand: ParsableCommand {
     }
 
     private func read() throws -> [UInt8] {
+        var status = stat()
+        if file != "-", stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+            throw CommandFailure("Error: cannot format a directory")
+        }
         do {
             return try Files.read(file == "-" ? "/dev/stdin" : file)
         } catch {
@@ -46,12 +51,19 @@ struct FormatCommand: ParsableCommand {
         }
     }
 
-    /// Keeps the file's mode.
+    /// Keeps the file's mode and owner, and a symbolic link to it.
     private func replaceFile(with content: [UInt8]) throws {
         var status = stat()
-        let mode = stat(file, &status) == 0 ? status.st_mode & 0o7777 : 0o644
+        let isThere = stat(file, &status) == 0
+        let real = realpath(file, nil)
+        defer { free(real) }
+        let path = real.map { String(cString: $0) } ?? file
         do {
-            try Files.replace(file, with: content, mode: mode)
+            try Files.replace(path, with: content, mode: isThere ? status.st_mode & 0o7777 : 0o644)
+            if isThere, status.st_uid != getuid() || status.st_gid != getgid() {
+                // Who may not give files away keeps the new owner.
+                _ = chown(path, status.st_uid, status.st_gid)
+            }
         } catch {
             throw CommandFailure("Error: \(error)")
         }

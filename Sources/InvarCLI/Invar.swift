@@ -15,11 +15,18 @@ package struct Invar: AsyncParsableCommand {
         version: "invar, version \(version) (runs Alloy configuration)",
         subcommands: [RunCommand.self, FormatCommand.self, ValidateCommand.self, CompletionCommand.self])
 
+    /// Commands of Alloy that are not there yet.
+    private static let missingCommands: Set<String> = ["gql", "graphql", "tools", "otel", "otel-supervisor", "convert"]
+
     package init() {}
 
     /// Parses the process's arguments and runs the command. Exit codes are Alloy's: 0, or 1 for every failure.
     package static func start() async -> Never {
-        let arguments = BooleanFlags.spelledOut(Array(CommandLine.arguments.dropFirst()))
+        let arguments = FlagSpelling.spelledOut(Array(CommandLine.arguments.dropFirst()))
+        if let first = arguments.first, missingCommands.contains(first) {
+            writeError("Error: the command \"\(first)\" is not supported by this version of invar")
+            Glibc.exit(1)
+        }
         do {
             var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -65,20 +72,23 @@ func writeOutput(_ bytes: [UInt8]) {
     }
 }
 
-/// Flags that are true or false are written `--flag`, `--flag=true` or `--flag=false`, as in Alloy's charts.
-enum BooleanFlags {
-    static let names: Set<String> = [
+/// Flags as Alloy's charts write them: `--flag` for `--flag=true`, `--flag=` for an empty value, `-v` for `--version`.
+enum FlagSpelling {
+    static let booleans: Set<String> = [
         "server.http.enable-pprof", "server.http.disable-support-bundle", "server.http.enable-graphql",
         "server.http.enable-graphql-playground", "cluster.enabled", "cluster.enable-tls", "cluster.use-discovery-v1",
         "config.bypass-conversion-errors", "disable-reporting", "feature.community-components.enabled",
         "feature.prometheus.direct-fanout.enabled", "feature.prometheus.metric-validation-scheme",
     ]
 
-    /// Gives every bare true-or-false flag its value.
+    /// The arguments as the parser takes them.
     static func spelledOut(_ arguments: [String]) -> [String] {
-        arguments.map { argument in
-            guard argument.hasPrefix("--"), names.contains(String(argument.dropFirst(2))) else { return argument }
-            return argument + "=true"
+        if arguments.first == "-v" { return ["--version"] }
+        return arguments.flatMap { argument in
+            guard argument.hasPrefix("--") else { return [argument] }
+            if booleans.contains(String(argument.dropFirst(2))) { return [argument + "=true"] }
+            if argument.hasSuffix("="), argument.count > 3 { return [String(argument.dropLast()), ""] }
+            return [argument]
         }
     }
 }

@@ -43,7 +43,7 @@ func unsupported(_ flag: String) -> CommandFailure {
     CommandFailure("Error: \(flag) is not supported by this version of invar; remove it to go on without it")
 }
 
-/// Flags of clustering: all refused when given, until clustering is there.
+/// Flags of clustering: refused until clustering is there, unless what they say is their default.
 struct ClusterFlags: ParsableArguments {
     @Option(name: .customLong("cluster.enabled"), help: ArgumentHelp("Not supported yet.", visibility: .hidden))
     var isEnabled = false
@@ -64,21 +64,21 @@ struct ClusterFlags: ParsableArguments {
     @Option(name: .customLong("cluster.wait-timeout"), help: .hidden) var waitTimeout: String?
     @Option(name: .customLong("cluster.use-discovery-v1"), help: .hidden) var useDiscoveryV1 = false
 
-    /// Refuses the first flag that is set.
+    /// Refuses the first flag that asks for something.
     func refuse() throws {
-        let given: [(String, Bool)] = [
-            ("--cluster.enabled", isEnabled), ("--cluster.node-name", nodeName != nil),
-            ("--cluster.advertise-address", advertiseAddress != nil),
-            ("--cluster.join-addresses", joinAddresses != nil),
-            ("--cluster.discover-peers", discoverPeers != nil),
-            ("--cluster.advertise-interfaces", advertiseInterfaces != nil),
-            ("--cluster.rejoin-interval", rejoinInterval != nil), ("--cluster.max-join-peers", maxJoinPeers != nil),
-            ("--cluster.name", name != nil), ("--cluster.enable-tls", enableTLS),
-            ("--cluster.tls-ca-path", tlsCAPath != nil), ("--cluster.tls-cert-path", tlsCertPath != nil),
-            ("--cluster.tls-key-path", tlsKeyPath != nil), ("--cluster.tls-server-name", tlsServerName != nil),
-            ("--cluster.wait-for-size", waitForSize != nil), ("--cluster.wait-timeout", waitTimeout != nil),
+        if isEnabled { throw unsupported("--cluster.enabled") }
+        if enableTLS { throw unsupported("--cluster.enable-tls") }
+        let given: [(flag: String, value: String?, usual: String)] = [
+            ("--cluster.node-name", nodeName, ""), ("--cluster.advertise-address", advertiseAddress, ""),
+            ("--cluster.join-addresses", joinAddresses, ""), ("--cluster.discover-peers", discoverPeers, ""),
+            ("--cluster.advertise-interfaces", advertiseInterfaces, "eth0,en0"),
+            ("--cluster.rejoin-interval", rejoinInterval, "1m"), ("--cluster.max-join-peers", maxJoinPeers, "5"),
+            ("--cluster.name", name, ""), ("--cluster.tls-ca-path", tlsCAPath, ""),
+            ("--cluster.tls-cert-path", tlsCertPath, ""), ("--cluster.tls-key-path", tlsKeyPath, ""),
+            ("--cluster.tls-server-name", tlsServerName, ""), ("--cluster.wait-for-size", waitForSize, "0"),
+            ("--cluster.wait-timeout", waitTimeout, "0s"),
         ]
-        if let flag = given.first(where: \.1) { throw unsupported(flag.0) }
+        for (flag, value, usual) in given where value != nil && value != usual { throw unsupported(flag) }
     }
 }
 

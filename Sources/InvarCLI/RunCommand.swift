@@ -114,7 +114,7 @@ struct RunCommand: AsyncParsableCommand {
         let stability = try features.stability()
         try cluster.refuse()
         try server.refuse()
-        if windowsPriority != nil { throw unsupported("--windows.priority") }
+        if let windowsPriority, windowsPriority != "normal" { throw unsupported("--windows.priority") }
         if directFanout, stability != .experimental {
             throw CommandFailure(
                 "Error: --feature.prometheus.direct-fanout.enabled needs --stability.level=experimental")

@@ -18,7 +18,7 @@ struct ValidateCommand: AsyncParsableCommand {
         var template = Array("/tmp/invar-validate-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw CommandFailure("Error: cannot make a temporary directory") }
         let storage = String(cString: made)
-        defer { rmdir(storage) }
+        defer { Self.removeTree(storage) }
         let engine = Engine(
             Engine.Choices(
                 storagePath: storage, stability: stability, allowsCommunityComponents: features.communityComponents,
@@ -33,5 +33,14 @@ struct ValidateCommand: AsyncParsableCommand {
         let diagnostics = await engine.runtime.load(source).diagnostics
         if !diagnostics.isEmpty { writeError(DiagnosticRenderer.report(diagnostics)) }
         if diagnostics.hasErrors { throw CommandFailure("Error: validation failed") }
+    }
+
+    /// Removes what components put into the temporary directory when they were made.
+    private static func removeTree(_ path: String) {
+        for name in (try? Files.list(path)) ?? [] {
+            let child = path + "/" + name
+            if unlink(child) != 0 { removeTree(child) }
+        }
+        rmdir(path)
     }
 }

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -88,6 +89,49 @@ def case_http_interface(directory):
         check(status == 200 and body[:2] == b"PK", f"support bundle: {status}")
         check("alloy_build_info" in invar.metrics(), "no build info")
         check(invar.stop() == 0, "SIGTERM does not exit with 0")
+
+
+def case_stops_with_onlookers(directory):
+    """Live streams, one whose reader has gone and one whose reader stays, hold up neither each other nor the end."""
+    with Invar(directory, ECHO + "livedebugging { enabled = true }") as invar:
+        def look(path):
+            stream = socket.create_connection(("127.0.0.1", invar.port), timeout=20)
+            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            check(b" 200 " in stream.recv(4096), f"{path} is no stream")
+            return stream
+
+        # Nothing passes this component, so nothing is ever written that would notice.
+        look("/api/v0/web/debug/prometheus.relabel.r").close()
+        with look("/api/v0/web/debug/prometheus.relabel.r"), look("/api/v0/web/graph?window=1"):
+            check(invar.stop() == 0, "does not stop")
+
+
+def case_command_line(directory):
+    """Flags of Alloy are accepted or refused by name; commands that are not there say so."""
+    path = os.path.join(directory, "c.alloy")
+    with open(path, "w") as file:
+        file.write(ECHO.lstrip())
+    for flag in ("--cluster.enabled", "--cluster.node-name=n", "--server.http.enable-graphql", "--config.extra-args=x",
+                 "--windows.priority=high", "--feature.prometheus.direct-fanout.enabled"):
+        code, _, err = command("run", path, flag)
+        check(code == 1 and flag.split("=")[0] in err, f"{flag}: {code} {err}")
+    for word in ("convert", "gql", "tools", "otel", "otel-supervisor"):
+        code, _, err = command(word, "x")
+        check(code == 1 and f'"{word}"' in err, f"{word}: {code} {err}")
+    flags = ("--cluster.enabled=false", "--cluster.name=", "--cluster.wait-for-size=0", "--disable-reporting",
+             "--windows.priority=normal", "--cluster.use-discovery-v1", "--feature.component-shutdown-deadline=5m")
+    with Invar(directory, ECHO, flags=flags) as invar:
+        check(invar.stop() == 0, "does not stop")
+    check(command("-v")[:2] == command("--version")[:2], "-v is not --version")
+    link = os.path.join(directory, "link.alloy")
+    os.symlink(path, link)
+    os.chmod(path, 0o600)
+    with open(path, "w") as file:
+        file.write('prometheus.echo   "e" { }')
+    check(command("fmt", "-w", link)[0] == 0 and os.path.islink(link), "fmt -w replaces a link")
+    check(os.stat(path).st_mode & 0o777 == 0o600, "fmt -w changes the mode")
+    check(command("format", stdin=b'a "b"{}')[:2] == (0, 'a "b" { }\n'), "format does not read standard input")
+    check(command("fmt", directory)[0] == 1, "a directory is formatted")
 
 
 def case_secrets_stay_secret(directory):
