@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 passed=0 failed=0 skipped=0
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+failures=$(mktemp)
+trap 'rm -f "$log" "$failures"' EXIT
 
 echo "== check =="
 if Scripts/check.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
@@ -15,10 +16,13 @@ echo "== unit and component tests (debug) =="
 # One test at a time: a test that waits for sockets holds a thread of the pool the servers under test run on.
 swift test --no-parallel 2>&1 | tee "$log"
 unit_status=${PIPESTATUS[0]}
-# Swift Testing marks each finished test; the counts come from the marks, the verdict also from the exit status.
-unit_passed=$(grep -cE '^[^ ]+ +Test .* passed after ' "$log" || true)
-unit_failed=$(grep -cE '^[^ ]+ +Test .* failed after ' "$log" || true)
-unit_skipped=$(grep -cE '^[^ ]+ +Test .* skipped' "$log" || true)
+# Swift Testing marks each finished test; the counts come from the marks, the verdict also from the exit status. Names
+# stand in quotes or end in parentheses, which tells them from the line about the whole run.
+name=' +Test (".*"|[^ ]+\(.*\))( with [0-9]+ test cases?)?'
+unit_passed=$(grep -cE "^[^ ]+$name passed after " "$log" || true)
+unit_failed=$(grep -cE "^[^ ]+$name failed after " "$log" || true)
+unit_skipped=$(grep -cE "^[^ ]+$name skipped" "$log" || true)
+grep -E "^[^ ]+$name (failed after|recorded an issue)" "$log" >>"$failures" || true
 passed=$((passed + unit_passed)) failed=$((failed + unit_failed)) skipped=$((skipped + unit_skipped))
 if [ "$unit_status" -ne 0 ] && [ "$unit_failed" -eq 0 ]; then failed=$((failed + 1)); fi
 if [ "$unit_passed" -eq 0 ]; then failed=$((failed + 1)); fi
@@ -29,6 +33,7 @@ if swift build -c release --product invar; then
     end_status=${PIPESTATUS[0]}
     end_passed=$(grep -cE '^ok ' "$log" || true)
     end_failed=$(grep -cE '^not ok ' "$log" || true)
+    grep -E '^not ok ' "$log" >>"$failures" || true
     end_skipped=$(grep -cE '^skip ' "$log" || true)
     passed=$((passed + end_passed)) failed=$((failed + end_failed)) skipped=$((skipped + end_skipped))
     if [ "$end_status" -ne 0 ] && [ "$end_failed" -eq 0 ]; then failed=$((failed + 1)); fi
@@ -41,10 +46,15 @@ python3 Tests/Deploy/run.py 2>&1 | tee "$log"
 deploy_status=${PIPESTATUS[0]}
 deploy_passed=$(grep -cE '^ok ' "$log" || true)
 deploy_failed=$(grep -cE '^not ok ' "$log" || true)
+grep -E '^not ok ' "$log" >>"$failures" || true
 deploy_skipped=$(grep -cE '^skip ' "$log" || true)
 passed=$((passed + deploy_passed)) failed=$((failed + deploy_failed)) skipped=$((skipped + deploy_skipped))
 if [ "$deploy_status" -ne 0 ] && [ "$deploy_failed" -eq 0 ]; then failed=$((failed + 1)); fi
 if [ "$deploy_passed" -eq 0 ]; then failed=$((failed + 1)); fi
 
+if [ -s "$failures" ]; then
+    echo "== what failed =="
+    cat "$failures"
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
