@@ -29,14 +29,16 @@ package final class ManualExecutor: TaskExecutor {
     }
 
     /// Drains until `condition` holds, waiting for jobs from outside; false when `seconds` of real time pass first.
-    /// Calls `whenQuiet` each time nothing came for a while.
+    /// Calls `whenQuiet` each time nothing came for a while, and now and then when it never gets quiet.
     package func drain(until condition: () -> Bool, seconds: Int = 20, whenQuiet: () -> Void = {}) -> Bool {
         let deadline = time(nil) + seconds
+        var unrest = 0
         while true {
             drain()
             if condition() { return true }
             if time(nil) > deadline { return false }
-            if !arrival.wait(milliseconds: 50) { whenQuiet() }
+            unrest = arrival.wait(milliseconds: 50) ? unrest + 1 : 0
+            if unrest % 100 == 0 { whenQuiet() }
         }
     }
 }
