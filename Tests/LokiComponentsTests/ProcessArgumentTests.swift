@@ -123,7 +123,7 @@ struct ProcessArgumentTests {
     @Test("A pipeline name is taken and said to have no effect")
     func pipelineName() {
         let harness = ComponentHarness(LokiProcess.self)
-        let stages = "stage.match {\nselector = \"{}\"\npipeline_name = \"p\"\nstage.cri { }\n}"
+        let stages = "stage.match {\nselector = \"{a=\\\"b\\\"}\"\npipeline_name = \"p\"\nstage.cri { }\n}"
         let said = harness.evaluate(ProcessFixture.body(stages))
         #expect(said.count == 1 && said[0].contains("\"pipeline_name\" has no effect"), "\(said)")
         #expect(harness.instance.isMade)

@@ -85,7 +85,8 @@ extension DiscoveryTests {
             #expect(
                 harness.settle(until: {
                     harness.advance(by: .seconds(600))
-                    return harness.metric("prometheus_sd_file_read_errors_total") == 2
+                    // A slow machine may let another interval pass.
+                    return (harness.metric("prometheus_sd_file_read_errors_total") ?? 0) >= 2
                 }))
             #expect(targets(harness) == expected)
 
