@@ -8,7 +8,7 @@ help:
 	@echo 'make run         build, then collect metrics and logs of this host into a local Prometheus'
 	@echo 'make test        install what the tests need and run all of them'
 	@echo 'make check       formatting and structure of the sources'
-	@echo 'make bench       micro benchmarks of the codecs'
+	@echo 'make bench       the whole program under load, then micro benchmarks of the codecs'
 	@echo 'make release     the optimised program, in $(INVAR)'
 	@echo 'make format      format the sources in place'
 

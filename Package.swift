@@ -116,6 +116,9 @@ let package = Package(
             dependencies: ["AlloySyntax", "ComponentKit", "LokiComponents", "Telemetry", "TestKit"],
             path: "Benchmarks/LokiProcess", swiftSettings: swiftSettings),
         .executableTarget(
+            name: "logs-benchmark", dependencies: ["Compression", "Essentials"], path: "Benchmarks/Logs",
+            swiftSettings: swiftSettings),
+        .executableTarget(
             name: "remote-write-benchmark",
             dependencies: ["Compression", "Essentials", "Storage", "Telemetry", "Wire"],
             path: "Benchmarks/RemoteWrite", swiftSettings: swiftSettings),

@@ -1,8 +1,19 @@
 #!/usr/bin/env bash
-# Micro benchmarks of the codecs, in release: CPU time per sample.
+# Builds in release and measures: the whole program from log files to Loki, then the codecs.
+# Usage: run.sh [logs|codecs] [arguments of logs-benchmark]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for benchmark in exposition-benchmark remote-write-benchmark; do
-    echo "== $benchmark =="
-    swift run -c release "$benchmark"
-done
+what=${1:-all}
+[ $# -gt 0 ] && shift
+if [ "$what" = all ] || [ "$what" = logs ]; then
+    swift build -c release --product invar
+    swift build -c release --product logs-benchmark
+    echo "== logs: files to Loki =="
+    .build/release/logs-benchmark .build/release/invar "$@"
+fi
+if [ "$what" = all ] || [ "$what" = codecs ]; then
+    for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark; do
+        echo "== $benchmark =="
+        swift run -c release "$benchmark"
+    done
+fi

@@ -97,9 +97,13 @@ package final class WakeableTimer: @unchecked Sendable {
 package final class BlockingPool: Sendable {
     private struct State: ~Copyable {
         var jobs: [@Sendable () -> Void] = []
-        var idle = 0
+        /// Threads that wait for a job, the one that began last at the end.
+        var idle: [WakeableTimer] = []
         var threads = 0
     }
+
+    /// How long a thread waits for more to do: making one costs more than most jobs.
+    private static let patienceNanoseconds: Int64 = 2_000_000_000
 
     private let state = Mutex(State())
     private let limit: Int
@@ -119,27 +123,57 @@ package final class BlockingPool: Sendable {
 
     /// Runs `job` on one of the pool's threads some time soon; nobody waits for it.
     package func submit(_ job: @escaping @Sendable () -> Void) {
-        let start = state.withLock { state in
+        let (sleeper, isStarting): (WakeableTimer?, Bool) = state.withLock { state in
             state.jobs.append(job)
-            guard state.threads < limit else { return false }
+            if let sleeper = state.idle.popLast() { return (sleeper, false) }
+            guard state.threads < limit else { return (nil, false) }
             state.threads += 1
-            return true
+            return (nil, true)
         }
-        if start { DetachedThread(name: name) { [self] in serve() }.start() }
+        sleeper?.signal()
+        if isStarting { DetachedThread(name: name) { [self] in serve() }.start() }
     }
 
-    /// Works until nothing is left to do, then ends: an idle pool has no threads.
+    private enum Turn {
+        case job(@Sendable () -> Void)
+        case wait, end
+    }
+
+    /// Works, waits for more for a while, then ends: a pool that is left alone has no threads.
     private func serve() {
+        let timer = WakeableTimer()
+        var hasWaited = false
         while true {
-            let job: (@Sendable () -> Void)? = state.withLock { state in
-                if state.jobs.isEmpty {
-                    state.threads -= 1
-                    return nil
+            let turn: Turn = state.withLock { state in
+                let position = hasWaited ? state.idle.lastIndex { $0 === timer } : nil
+                if !state.jobs.isEmpty {
+                    if let position { state.idle.remove(at: position) }
+                    return .job(state.jobs.removeFirst())
                 }
-                return state.jobs.removeFirst()
+                // Whoever takes the timer out of the list has a job for this thread, or had one that another took.
+                if let position {
+                    state.idle.remove(at: position)
+                    state.threads -= 1
+                    return .end
+                }
+                state.idle.append(timer)
+                return .wait
             }
-            guard let job else { return }
-            job()
+            switch turn {
+            case .job(let job):
+                hasWaited = false
+                job()
+            case .wait:
+                timer.wait(untilMonotonic: Self.now() &+ Self.patienceNanoseconds)
+                hasWaited = true
+            case .end: return
+            }
         }
+    }
+
+    private static func now() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 }

@@ -7,7 +7,8 @@ import Glibc
 /// (field 1, each a message of name = 1 and value = 2; see prompb/types.proto of Prometheus). Equality is therefore a
 /// comparison of bytes, and sending a series is a copy of ``encoded``. Copies share the allocation.
 package struct LabelSet: Sendable {
-    fileprivate let storage: Storage
+    /// Nil for the set without labels, so that copying that one, which most entries carry, counts no references.
+    fileprivate let storage: Storage?
 
     /// The allocation: immutable after `make`, which is why sharing it between tasks is safe.
     fileprivate final class Storage: @unchecked Sendable {
@@ -26,12 +27,12 @@ package struct LabelSet: Sendable {
         deinit { bytes.deallocate() }
     }
 
-    private static let emptyStorage = Storage(copying: UnsafeRawBufferPointer(start: nil, count: 0), count: 0)
+    private static let emptyHash = ByteHash.hash(UnsafeRawBufferPointer(start: nil, count: 0))
 
     /// The set without labels.
-    package static let empty = LabelSet(storage: emptyStorage)
+    package static var empty: LabelSet { LabelSet(storage: nil) }
 
-    fileprivate init(storage: Storage) { self.storage = storage }
+    fileprivate init(storage: Storage?) { self.storage = storage }
 
     /// Takes labels already encoded, sorted and unique. `count` is their number.
     init(encoded: UnsafeRawBufferPointer, count: Int) {
@@ -46,32 +47,34 @@ package struct LabelSet: Sendable {
     }
 
     /// The number of labels.
-    package var count: Int { storage.count }
-    package var isEmpty: Bool { storage.count == 0 }
+    package var count: Int { storage?.count ?? 0 }
+    package var isEmpty: Bool { storage == nil }
 
     /// A hash of all bytes, computed once. Not stable between processes.
-    package var hash: UInt64 { storage.hash }
+    package var hash: UInt64 { storage?.hash ?? Self.emptyHash }
 
     /// The size of ``withEncoded(_:)``'s bytes.
-    package var encodedByteCount: Int { storage.bytes.count }
+    package var encodedByteCount: Int { storage?.bytes.count ?? 0 }
+
+    fileprivate var bytes: UnsafeRawBufferPointer { storage?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0) }
 
     /// Calls `body` with the protobuf `labels` fields; the bytes are valid until it returns.
     package func withEncoded<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
-        try withExtendedLifetime(storage) { try body(storage.bytes) }
+        try withExtendedLifetime(storage) { try body(bytes) }
     }
 
     /// True when both are the same allocation: a cheap sufficient test of equality.
     package func isIdentical(to other: LabelSet) -> Bool { storage === other.storage }
 
     /// An identity for caches keyed by allocation; keep the set alive as long as the key.
-    package var identity: ObjectIdentifier { ObjectIdentifier(storage) }
+    package var identity: ObjectIdentifier { storage.map { ObjectIdentifier($0) } ?? ObjectIdentifier(Storage.self) }
 
     /// Calls `body` with each name and value in order of names; the bytes are valid until it returns.
     package func forEach(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void)
         rethrows
     {
         try withExtendedLifetime(storage) {
-            var reader = LabelReader(storage.bytes)
+            var reader = LabelReader(bytes)
             while let label = reader.next() { try body(label.name, label.value) }
         }
     }
@@ -81,7 +84,7 @@ package struct LabelSet: Sendable {
         of name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer?) throws -> Result
     ) rethrows -> Result {
         try withExtendedLifetime(storage) {
-            var reader = LabelReader(storage.bytes)
+            var reader = LabelReader(bytes)
             while let label = reader.next() {
                 if LabelReader.equal(label.name, name) { return try body(label.value) }
             }
@@ -111,11 +114,11 @@ package struct LabelSet: Sendable {
 extension LabelSet: Hashable {
     package static func == (left: LabelSet, right: LabelSet) -> Bool {
         if left.storage === right.storage { return true }
-        guard left.storage.hash == right.storage.hash else { return false }
-        return LabelReader.equal(left.storage.bytes, right.storage.bytes)
+        guard left.hash == right.hash else { return false }
+        return LabelReader.equal(left.bytes, right.bytes)
     }
 
-    package func hash(into hasher: inout Hasher) { hasher.combine(storage.hash) }
+    package func hash(into hasher: inout Hasher) { hasher.combine(hash) }
 }
 
 extension LabelSet: ExpressibleByDictionaryLiteral {

@@ -17,6 +17,14 @@ package struct LogBatch: Batch {
     package var byteCount: Int { arena.count + entries.count * LogEntry.size }
     package var isEmpty: Bool { entries.isEmpty }
 
+    /// Forgets everything but keeps the memory, where no copy shares it.
+    package mutating func reset() {
+        arena.removeAll(keepingCapacity: true)
+        streams.removeAll(keepingCapacity: true)
+        entries.removeAll(keepingCapacity: true)
+        takenBy = ReceiverSet()
+    }
+
     /// The index of `labels` among the streams, added when new. Compares with the last stream first.
     package mutating func stream(for labels: LabelSet) -> Int32 {
         if let last = streams.last, last == labels { return Int32(streams.count - 1) }

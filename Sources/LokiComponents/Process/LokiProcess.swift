@@ -102,9 +102,10 @@ package final class LokiProcess: Component {
             (pipeline, forwardTo) = state.withLock { ($0.pipeline, $0.forwardTo) }
             processed = pipeline.process(batch)
         }
-        guard let result = processed else { return }
+        guard var result = processed else { return }
         if result.tally.isRepeatable, result.outputs.count <= 1 {
-            if var output = result.outputs.first?.batch {
+            if var output = result.outputs.popLast()?.batch {
+                defer { pipeline.recycle(&output) }
                 output.takenBy = batch.takenBy
                 show(output, "[OUT]", count: 1)
                 try await forwardTo.deliver(&output)

@@ -66,26 +66,43 @@ final class FileQueue: Sendable {
 
     /// Gives a file back. False when it was removed meanwhile: the caller closes it.
     func giveBack(_ file: TailedFile, as activity: FileTail.Activity, first: Bool = false) -> Bool {
-        let (isKnown, waiter): (Bool, CheckedContinuation<Bool, Never>?) = state.withLock { state in
-            guard state.files[file.key] === file else { return (false, nil) }
-            switch activity {
-            case .idle: state.idle.append(file)
-            case .finished: break
-            case .readable:
-                if first, state.head > 0 {
-                    state.head -= 1
-                    state.ready[state.head] = file
-                } else if first {
-                    state.ready.insert(file, at: 0)
-                } else {
-                    state.ready.append(file)
+        giveBack([(file, activity)], first: first).isEmpty
+    }
+
+    /// Gives files back together, so that whoever waits for ready ones finds all of them. Returns those that were removed
+    /// meanwhile: the caller closes them.
+    func giveBack(_ returned: [(file: TailedFile, activity: FileTail.Activity)], first: Bool = false) -> [TailedFile] {
+        var removed: [TailedFile] = []
+        var waiter: CheckedContinuation<Bool, Never>?
+        state.withLock { state in
+            for (file, activity) in returned {
+                guard state.files[file.key] === file else {
+                    removed.append(file)
+                    continue
                 }
-                if !state.waiters.isEmpty { return (true, state.waiters.removeFirst().continuation) }
+                switch activity {
+                case .idle: state.idle.append(file)
+                case .finished: break
+                case .readable: Self.makeReady(file, first: first, &state)
+                }
             }
-            return (true, nil)
+            if state.head < state.ready.count, !state.waiters.isEmpty {
+                waiter = state.waiters.removeFirst().continuation
+            }
         }
         waiter?.resume(returning: true)
-        return isKnown
+        return removed
+    }
+
+    private static func makeReady(_ file: TailedFile, first: Bool, _ state: inout State) {
+        if first, state.head > 0 {
+            state.head -= 1
+            state.ready[state.head] = file
+        } else if first {
+            state.ready.insert(file, at: 0)
+        } else {
+            state.ready.append(file)
+        }
     }
 
     /// Takes up to `count` ready files, a compressed one alone; waits while there is none.

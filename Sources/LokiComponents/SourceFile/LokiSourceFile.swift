@@ -25,6 +25,7 @@ package final class LokiSourceFile: Component {
     /// What was known of files when the component was made.
     private let earlierFiles: EarlierFiles
     private let queue = FileQueue()
+    private let spares = SpareBatches()
     private let activeFiles: Gauge
     private let cutLines: Counter
     private let refusals: LogLimiter
@@ -228,12 +229,19 @@ package final class LokiSourceFile: Component {
         let due = queue.takeDue(context.clock.monotonicNanoseconds)
         if due.isEmpty { return }
         let activities = try await context.services.blocking.run { due.map { $0.look() } }
-        for (file, activity) in zip(due, activities) { await settle(file, activity, isQuiet: true) }
+        for (file, activity) in zip(due, activities) { prepare(file, activity, isQuiet: true) }
+        for file in queue.giveBack(zip(due, activities).map { ($0, $1) }) { await end(file, forgetting: true) }
         activeFiles.set(queue.files.reduce(0) { $0 + ($1.isOpen ? 1 : 0) })
     }
 
     /// Puts a file where its activity says, or ends it when it is no longer wanted.
     private func settle(_ file: TailedFile, _ activity: FileTail.Activity, isQuiet: Bool, first: Bool = false) async {
+        prepare(file, activity, isQuiet: isQuiet)
+        if !queue.giveBack(file, as: activity, first: first) { await end(file, forgetting: true) }
+    }
+
+    /// Reports what changed about a file and plans when to look at it again.
+    private func prepare(_ file: TailedFile, _ activity: FileTail.Activity, isQuiet: Bool) {
         switch file.takeReport() {
         case .opened: context.log.info("Start tailing file", nil, ["path": file.path])
         case .failed(let problem):
@@ -248,7 +256,6 @@ package final class LokiSourceFile: Component {
             file.postponeLook(
                 from: context.clock.monotonicNanoseconds, minimum: minimum, maximum: maximum, isQuiet: isQuiet)
         }
-        if !queue.giveBack(file, as: activity, first: first) { await end(file, forgetting: true) }
     }
 
     // MARK: Reading
@@ -269,9 +276,13 @@ package final class LokiSourceFile: Component {
         while !context.memory.reserve(reserved) { try await context.clock.sleep(for: .milliseconds(100)) }
         defer { context.memory.release(reserved) }
         let now = context.clock.wallNanoseconds
-        let reading = try await context.services.slots.withSlot {
-            try await context.services.blocking.run { Self.read(files, now: now) }
+        var reading = try await context.services.slots.withSlot {
+            try await context.services.blocking.run { [spares] in
+                // Taken here, because what a closure holds is shared and would be copied when written to.
+                Self.read(files, into: spares.take(), now: now)
+            }
         }
+        defer { spares.give(&reading.batch) }
         // A single long line may be larger than what was reserved.
         let excess = max(0, reading.batch.byteCount - reserved)
         context.memory.book(excess)
@@ -300,8 +311,8 @@ package final class LokiSourceFile: Component {
         var outcomes: [FileTail.Outcome] = []
     }
 
-    private static func read(_ files: [TailedFile], now: Int64) -> Reading {
-        var reading = Reading()
+    private static func read(_ files: [TailedFile], into batch: consuming LogBatch, now: Int64) -> Reading {
+        var reading = Reading(batch: batch)
         for file in files {
             let room = batchBytes - reading.batch.arena.count
             if !reading.outcomes.isEmpty, room < batchBytes / 8 { break }

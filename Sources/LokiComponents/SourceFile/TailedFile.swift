@@ -119,17 +119,8 @@ final class TailedFile: Sendable {
 
     /// Adds lines to `batch`; see ``FileTail/read(into:stream:limit:now:)``. Blocks.
     func read(into batch: inout LogBatch, limit: Int, now: Int64) -> FileTail.Outcome {
-        // A batch moves in and out of the lock, so that it is never shared.
-        var moved = LogBatch()
-        swap(&moved, &batch)
-        let stream = moved.stream(for: labels)
-        let result = state.withLock { [moved] state in
-            var filling = moved
-            let outcome = state.tail.read(into: &filling, stream: stream, limit: limit, now: now)
-            return (filling, outcome)
-        }
-        batch = result.0
-        return result.1
+        let stream = batch.stream(for: labels)
+        return state.withLock { state in state.tail.read(into: &batch, stream: stream, limit: limit, now: now) }
     }
 
     /// Takes the position over what was read, and returns it with the file it belongs to and the number of lines that

@@ -65,6 +65,8 @@ final class EndpointShard: Sendable {
         var reserved = 0
         /// Entries of streams beyond the limit.
         var dropped: [Dropped] = []
+        /// Whether a batch was opened that will have to be sent when it has waited long enough.
+        var hasOpened = false
     }
 
     private struct State: ~Copyable {
@@ -107,51 +109,116 @@ final class EndpointShard: Sendable {
         _ state: inout State, _ batch: LogBatch, _ routes: [StreamRoute], _ own: [Bool], _ defaultTenant: String,
         _ now: Int64, _ ticket: DeliveryTicket?
     ) -> Appended {
-        var appended = Appended()
-        // By stream of the batch: its slot and its index among the streams of the batch open in that slot.
-        var slots = [Int](repeating: -1, count: routes.count)
-        var indices = [Int32](repeating: -1, count: routes.count)
+        var filling = Filling(routes.count, own: own, now: now, ticket: ticket)
         batch.arena.withUnsafeBytes { arena in
             for entry in batch.entries {
                 let stream = Int(entry.stream)
                 guard own[stream] else { continue }
-                let route = routes[stream]
-                if slots[stream] < 0 { slots[stream] = Self.slot(of: route.tenant ?? defaultTenant, &state) }
-                let slot = slots[stream]
+                if filling.slots[stream] != filling.slot || filling.slot < 0 {
+                    turn(&filling, to: routes[stream].tenant ?? defaultTenant, stream, &state)
+                }
                 let size = LokiPushBuilder.contentSize(entry)
-                if state.open[slot] == nil {
-                    open(slot, route.tenant ?? defaultTenant, now, &state)
-                    Self.forget(slot, slots, &indices)
+                if filling.indices[stream] < 0, !admits(routes[stream].labels, filling.batch) {
+                    filling.drop(routes[stream].tenant ?? defaultTenant, size)
+                    continue
                 }
-                if indices[stream] < 0, state.open[slot]?.builder.contains(route.labels) == false {
-                    let streams = state.open[slot]?.builder.streamCount ?? 0
-                    if limits.maximumStreams > 0, streams >= limits.maximumStreams {
-                        Self.note(&appended, route.tenant ?? defaultTenant, size)
-                        continue
-                    }
+                if filling.content + size > limits.batchSize, filling.batch?.builder.isEmpty == false {
+                    filling.putBack(&state)
+                    close(filling.slot, &state)
+                    open(filling.slot, routes[stream].tenant ?? defaultTenant, now, &state)
+                    filling.appended.hasOpened = true
+                    filling.takeUp(&state, isNew: true)
                 }
-                if let builder = state.open[slot]?.builder, !builder.isEmpty,
-                    builder.contentByteCount + size > limits.batchSize
-                {
-                    close(slot, &state)
-                    open(slot, route.tenant ?? defaultTenant, now, &state)
-                    Self.forget(slot, slots, &indices)
-                }
-                if indices[stream] < 0 {
-                    indices[stream] = state.open[slot]?.builder.stream(for: route.labels) ?? 0
+                if filling.indices[stream] < 0 {
+                    filling.indices[stream] = filling.batch?.builder.stream(for: routes[stream].labels) ?? 0
                 }
                 let line = UnsafeRawBufferPointer(
                     rebasing: arena[entry.lineOffset..<entry.lineOffset + entry.lineLength])
-                state.open[slot]?.builder.append(
-                    line, timestamp: entry.timestamp, metadata: entry.metadata, stream: indices[stream])
-                state.open[slot]?.note(now, ticket, bytes: size + 64)
-                appended.reserved += size + 64
+                filling.batch?.builder.append(
+                    line, timestamp: entry.timestamp, metadata: entry.metadata, stream: filling.indices[stream])
+                filling.count(size)
             }
         }
-        return appended
+        filling.putBack(&state)
+        return filling.appended
     }
 
-    private static func note(_ appended: inout Appended, _ tenant: String, _ bytes: Int) {
+    /// Makes the batch of `tenant` the one being filled.
+    private func turn(_ filling: inout Filling, to tenant: String, _ stream: Int, _ state: inout State) {
+        if filling.slots[stream] < 0 { filling.slots[stream] = Self.slot(of: tenant, &state) }
+        guard filling.slots[stream] != filling.slot else { return }
+        filling.putBack(&state)
+        filling.slot = filling.slots[stream]
+        let isNew = state.open[filling.slot] == nil
+        if isNew {
+            open(filling.slot, tenant, filling.now, &state)
+            filling.appended.hasOpened = true
+        }
+        filling.takeUp(&state, isNew: isNew)
+    }
+
+    /// Whether a stream may be added to `batch`, or is there already.
+    private func admits(_ labels: LabelSet, _ batch: OutgoingBatch?) -> Bool {
+        guard limits.maximumStreams > 0, let streams = batch?.builder.streamCount, streams >= limits.maximumStreams
+        else { return true }
+        return batch?.builder.contains(labels) ?? true
+    }
+
+    /// The batch being filled, taken out of the state while entries are added to it, so that each costs no more than
+    /// its bytes.
+    private struct Filling {
+        let own: [Bool]
+        let now: Int64
+        let ticket: DeliveryTicket?
+        var slot = -1
+        var batch: OutgoingBatch?
+        /// Bytes of lines and metadata in `batch`.
+        var content = 0
+        /// By stream: its slot and its index among the streams of the batch open in that slot; -1 is not known yet.
+        var slots: [Int]
+        var indices: [Int32]
+        var appended = Appended()
+        private var entries = 0
+        private var bytes = 0
+
+        init(_ streams: Int, own: [Bool], now: Int64, ticket: DeliveryTicket?) {
+            self.own = own
+            self.now = now
+            self.ticket = ticket
+            slots = Array(repeating: -1, count: streams)
+            indices = Array(repeating: -1, count: streams)
+        }
+
+        @inline(__always)
+        mutating func count(_ size: Int) {
+            content += size
+            entries += 1
+            bytes += size + 64
+        }
+
+        mutating func drop(_ tenant: String, _ size: Int) { EndpointShard.note(&appended, tenant, size) }
+
+        /// Gives the batch back to its slot, with what was added noted.
+        mutating func putBack(_ state: inout State) {
+            guard slot >= 0, batch != nil else { return }
+            if entries > 0 { batch?.note(now, ticket, entries: entries, bytes: bytes) }
+            appended.reserved += bytes
+            entries = 0
+            bytes = 0
+            swap(&batch, &state.open[slot])
+            batch = nil
+        }
+
+        /// Takes the batch out of its slot.
+        mutating func takeUp(_ state: inout State, isNew: Bool) {
+            swap(&batch, &state.open[slot])
+            content = batch?.builder.contentByteCount ?? 0
+            guard isNew else { return }
+            for (stream, own) in slots.enumerated() where own == slot { indices[stream] = -1 }
+        }
+    }
+
+    fileprivate static func note(_ appended: inout Appended, _ tenant: String, _ bytes: Int) {
         if let index = appended.dropped.firstIndex(where: { $0.tenant == tenant }) {
             appended.dropped[index].entries += 1
             appended.dropped[index].bytes += bytes
@@ -167,10 +234,6 @@ final class EndpointShard: Sendable {
         if slot == state.open.count { state.open.append(nil) }
         state.slots[tenant] = slot
         return slot
-    }
-
-    private static func forget(_ slot: Int, _ slots: [Int], _ indices: inout [Int32]) {
-        for (stream, own) in slots.enumerated() where own == slot { indices[stream] = -1 }
     }
 
     private func open(_ slot: Int, _ tenant: String, _ now: Int64, _ state: inout State) {
@@ -241,6 +304,22 @@ final class EndpointShard: Sendable {
         }
     }
 
+    /// Lets the sender look again when a batch has waited long enough at `now`, and returns when the next one will have.
+    func wakeIfDue(_ now: Int64) -> Int64? {
+        var isDue = false
+        let next: Int64? = state.withLock { state in
+            var next: Int64?
+            for slot in state.slots.values {
+                guard let opened = state.open[slot]?.openedAt else { continue }
+                let deadline = opened &+ limits.batchWait
+                if deadline <= now { isDue = true } else { next = min(next ?? deadline, deadline) }
+            }
+            return next
+        }
+        if isDue { wake() }
+        return next
+    }
+
     /// Lets the sender look again: time has passed.
     func wake() {
         let waiter = state.withLock { state in
@@ -268,18 +347,18 @@ final class EndpointShard: Sendable {
 }
 
 extension OutgoingBatch {
-    fileprivate mutating func note(_ now: Int64, _ ticket: DeliveryTicket?, bytes: Int) {
+    fileprivate mutating func note(_ now: Int64, _ ticket: DeliveryTicket?, entries: Int, bytes: Int) {
         reserved += bytes
         if let last = arrivals.indices.last, arrivals[last].time == now {
-            arrivals[last].entries += 1
+            arrivals[last].entries += entries
         } else {
-            arrivals.append(Arrival(time: now, entries: 1))
+            arrivals.append(Arrival(time: now, entries: entries))
         }
         guard let ticket else { return }
         if let last = tickets.indices.last, tickets[last].ticket === ticket {
-            tickets[last].entries += 1
+            tickets[last].entries += entries
         } else {
-            tickets.append(Ticketed(ticket: ticket, entries: 1))
+            tickets.append(Ticketed(ticket: ticket, entries: entries))
         }
     }
 }

@@ -30,6 +30,8 @@ final class LogEndpoint: Sendable {
     private let failures: LogLimiter
     private let work = Mutex<Task<Void, Never>?>(nil)
     private let isStopping = Atomic<Bool>(false)
+    /// Raised when a batch begins to wait.
+    private let opened = WakeSignal()
 
     init(
         _ settings: LokiWrite.EndpointSettings, _ context: Context<LogsReceiverExports>, countsHoldings: Bool = true
@@ -64,6 +66,7 @@ final class LogEndpoint: Sendable {
                 batch, routes, isOwn: { [shards] in shards.count == 1 || Int($0.hash % UInt64(shards.count)) == index },
                 defaultTenant: settings.tenantID, now: now, ticket: ticket)
             reserved += appended.reserved
+            if appended.hasOpened { opened.raise() }
             for drop in appended.dropped {
                 dropped += drop.entries
                 metrics.drop(drop.entries, bytes: drop.bytes, .streamLimited, tenant: drop.tenant)
@@ -128,18 +131,28 @@ final class LogEndpoint: Sendable {
     private func send() async {
         await withTaskGroup(of: Void.self) { group in
             for shard in shards { group.addTask { [self] in await send(shard) } }
-            let ticking = Task(executorPreference: context.services.executor) { [self] in await tick() }
+            let ticking = Task(executorPreference: context.services.executor) { [self] in await keepTime() }
             await group.waitForAll()
             ticking.cancel()
             await ticking.value
         }
     }
 
-    /// Lets senders look for batches that have waited long enough.
-    private func tick() async {
-        let interval = max(settings.batchWait / 10, .milliseconds(10))
-        while (try? await context.clock.sleep(for: interval)) != nil {
-            for shard in shards { shard.wake() }
+    /// Lets senders look at batches the moment they have waited long enough.
+    private func keepTime() async {
+        while !Task.isCancelled {
+            let now = context.clock.monotonicNanoseconds
+            var next: Int64?
+            for shard in shards {
+                // What is overdue was announced already: its sender is busy and will look before it waits.
+                guard let deadline = shard.wakeIfDue(now) else { continue }
+                next = min(next ?? deadline, deadline)
+            }
+            if let next {
+                try? await context.clock.sleep(untilMonotonic: next)
+            } else {
+                try? await opened.wait()
+            }
         }
     }
 

@@ -28,6 +28,14 @@ extension RegularExpression {
             return ranges.withUnsafeMutableBufferPointer { body($0.baseAddress, Int32($0.count)) }
         }
 
+        /// Calls `body` with the ranges, which keep what they held.
+        mutating func fill<Outcome>(
+            groups: Int, _ body: (UnsafeMutableBufferPointer<invar_re2_range>) -> Outcome
+        ) -> Outcome {
+            prepare(groups)
+            return ranges.withUnsafeMutableBufferPointer { body($0) }
+        }
+
         mutating func translate(_ map: OffsetMap) {
             guard !map.offsets.isEmpty else { return }
             for index in ranges.indices where ranges[index].begin >= 0 {

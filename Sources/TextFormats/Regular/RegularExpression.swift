@@ -22,10 +22,19 @@ package final class RegularExpression: @unchecked Sendable {
 
     private let handle: OpaquePointer
     private let literal: LiteralPattern?
+    private let sequence: SequencePattern?
 
     /// Compiles `pattern`; `dotMatchesNewline` is Go's `(?s)`, `caseInsensitive` its `(?i)`.
-    package init(
+    package convenience init(
         _ pattern: String, caseInsensitive: Bool = false, dotMatchesNewline: Bool = false
+    ) throws(RegularExpressionError) {
+        try self.init(
+            pattern, caseInsensitive: caseInsensitive, dotMatchesNewline: dotMatchesNewline, usesShortcuts: true)
+    }
+
+    /// As the other one; without shortcuts every text is matched by RE2, for comparison.
+    init(
+        _ pattern: String, caseInsensitive: Bool, dotMatchesNewline: Bool, usesShortcuts: Bool
     ) throws(RegularExpressionError) {
         let source = Array(pattern.utf8)
         let rewritten = try PatternRewriter.rewrite(source)
@@ -50,7 +59,10 @@ package final class RegularExpression: @unchecked Sendable {
         groupNames = (0...max(0, groupCount)).map { index in
             invar_re2_group_name(made, Int32(index)).map { String(cString: $0) }
         }
-        literal = caseInsensitive ? nil : LiteralPattern(source, dotMatchesNewline: dotMatchesNewline)
+        let isPlain = usesShortcuts && !caseInsensitive
+        literal = isPlain ? LiteralPattern(source, dotMatchesNewline: dotMatchesNewline) : nil
+        sequence =
+            isPlain && literal?.needle == nil ? SequencePattern(source, dotMatchesNewline: dotMatchesNewline) : nil
     }
 
     deinit { invar_re2_delete(handle) }
@@ -94,6 +106,10 @@ package final class RegularExpression: @unchecked Sendable {
             guard let found = position(of: needle, in: bytes, from: start) else { return false }
             captures.setWhole(needle.count, groups: groupCount, at: found)
             return true
+        }
+        if let sequence, !sequence.needsValidText || UTF8Bytes.isValid(bytes) {
+            let outcome = captures.fill(groups: groupCount) { sequence.firstMatch(in: bytes, from: start, $0) }
+            if outcome != .undecided { return outcome == .matched }
         }
         return find(bytes, from: start, anchored: false, &captures)
     }

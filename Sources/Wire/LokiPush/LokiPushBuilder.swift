@@ -142,17 +142,37 @@ package struct LokiPushBuilder: Sendable {
     /// Appends the request to `output`: streams in order of their first entry.
     package mutating func encode(into output: inout [UInt8]) {
         groupRuns()
-        output.reserveCapacity(output.count + encodedByteCount)
-        for (index, stream) in streams.enumerated() where stream.entryBytes > 0 {
-            let inner = Self.innerLength(stream)
-            Self.append(tag: 0x0A, length: inner, to: &output)
-            Self.append(tag: 0x0A, length: stream.labelsLength, to: &output)
-            output.append(contentsOf: labelText[stream.labelsOffset..<stream.labelsOffset + stream.labelsLength])
-            // After grouping a cursor stands at the end of its stream's runs.
-            let end = Int(cursors[index])
-            for position in end - stream.runs..<end {
-                let run = runs[Int(order[position])]
-                output.append(contentsOf: arena[run.offset..<run.offset + run.length])
+        let size = encodedByteCount
+        if size == 0 { return }
+        output.append(addingCapacity: size) { span in
+            span.withUnsafeMutableBufferPointer { buffer, initialized in
+                guard let base = buffer.baseAddress else { return }
+                encode(into: PushWriter(UnsafeMutableRawPointer(base + initialized)))
+                initialized += size
+            }
+        }
+    }
+
+    /// Writes ``encodedByteCount`` bytes; the runs are grouped.
+    private func encode(into writer: consuming PushWriter) {
+        var writer = writer
+        labelText.withUnsafeBytes { text in
+            arena.withUnsafeBytes { arena in
+                runs.withUnsafeBufferPointer { runs in
+                    for (index, stream) in streams.enumerated() where stream.entryBytes > 0 {
+                        writer.write(tag: 0x0A, length: Self.innerLength(stream))
+                        writer.write(tag: 0x0A, length: stream.labelsLength)
+                        let end = stream.labelsOffset + stream.labelsLength
+                        writer.write(UnsafeRawBufferPointer(rebasing: text[stream.labelsOffset..<end]))
+                        // After grouping a cursor stands at the end of its stream's runs.
+                        let last = Int(cursors[index])
+                        for position in last - stream.runs..<last {
+                            let run = runs[Int(order[position])]
+                            writer.write(
+                                UnsafeRawBufferPointer(rebasing: arena[run.offset..<run.offset + run.length]))
+                        }
+                    }
+                }
             }
         }
     }
@@ -192,16 +212,6 @@ package struct LokiPushBuilder: Sendable {
             order[Int(cursors[stream])] = Int32(index)
             cursors[stream] += 1
         }
-    }
-
-    private static func append(tag: UInt8, length: Int, to output: inout [UInt8]) {
-        output.append(tag)
-        var rest = length
-        while rest >= 0x80 {
-            output.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        output.append(UInt8(truncatingIfNeeded: rest))
     }
 
     /// Seconds and nanoseconds as `google.protobuf.Timestamp` has them: nanoseconds count forward.

@@ -17,6 +17,7 @@ final class Pipeline: Sendable {
     }
 
     private let state: Mutex<State>
+    private let spares = SpareBatches()
 
     init(_ configurations: [any StageConfiguration], _ services: StageServices, clock: EngineClock, log: Log) {
         state = Mutex(State(work: Work(Program(configurations, services), clock: clock, log: log)))
@@ -27,10 +28,14 @@ final class Pipeline: Sendable {
         state.withLock { state in
             if state.isClosed { return nil }
             state.work.tally = Tally()
+            state.work.lend(spares.take())
             state.work.process(batch)
             return Result(outputs: state.work.takeOutputs(), tally: state.work.tally)
         }
     }
+
+    /// Takes back a batch that came out and was delivered.
+    func recycle(_ batch: inout LogBatch) { spares.give(&batch) }
 
     /// Lets go of what is held and due at monotonic time `now`.
     func release(dueAt now: Int64) -> Result {

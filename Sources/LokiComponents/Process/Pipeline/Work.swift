@@ -73,6 +73,11 @@ struct Work: ~Copyable {
         assert(epoch == table.epoch)
     }
 
+    /// Gives memory for what comes out next.
+    mutating func lend(_ spare: consuming LogBatch) {
+        if output.isEmpty { output = spare }
+    }
+
     /// Lets the held entries that are due at `now` (all when nil) go on, stage by stage.
     mutating func release(dueAt now: Int64?) {
         for (position, stage) in program.stages.enumerated() {

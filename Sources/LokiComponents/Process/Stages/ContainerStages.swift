@@ -46,8 +46,17 @@ private final class CRIStage: Stage {
     private let layout = GoTimeLayout("RFC3339Nano")
     private let streamLabel = Array("stream".utf8)
     private let limit: Int?
+    private var times = RFC3339Reader()
+    /// The labels last made with `stdout` and with `stderr`.
+    private var made = (stdout: Made(), stderr: Made())
     private var partials: [LabelSet: Partial] = [:]
     private var nextOrder = 0
+
+    private struct Made {
+        var epoch = -1
+        var from: Int32 = 0
+        var to: Int32 = 0
+    }
 
     init(
         _ arguments: CRIArguments, number: Int, flags: Int, stream: Int, content: Int, time: Int, memory: HeldMemory
@@ -64,27 +73,46 @@ private final class CRIStage: Stage {
 
     func run(_ work: inout Work) -> Verdict {
         let line = work.line
-        guard let parsed = CRILine(work.text.bytes(line)) else { return .next }
+        guard let parsed = CRILine(work.text.bytes(line), &times) else { return .next }
         let timeSlice = line.part(0, parsed.timeLength)
         let streamSlice = line.part(parsed.streamOffset, 6)
         work.set(time, to: timeSlice)
         work.set(stream, to: streamSlice)
         let rest = line.part(parsed.contentOffset, line.length - parsed.contentOffset)
         work.set(content, to: rest)
-        work.set(flags, to: work.text.append(parsed.isPartial ? "P" : "F"))
+        if let flag = parsed.flagOffset {
+            work.set(flags, to: line.part(flag, 1))
+        } else {
+            work.set(flags, to: work.text.append("F"))
+        }
         work.line = rest
-        if let timestamp = parseRFC3339(work.text.bytes(timeSlice)) {
+        if let timestamp = parsed.timestamp {
             work.timestamp = timestamp
         } else if let time = layout.parseIfPossible(work.text.bytes(timeSlice)), let nanoseconds = time.unixNanoseconds
         {
             work.timestamp = nanoseconds
         }
-        work.setLabel(streamLabel, to: streamSlice, stage: number)
+        if parsed.isError {
+            setStream(streamSlice, &made.stderr, &work)
+        } else {
+            setStream(streamSlice, &made.stdout, &work)
+        }
         if !parsed.isPartial {
             if !partials.isEmpty { join(&work) }
             return .next
         }
         return keep(&work)
+    }
+
+    @inline(__always)
+    private func setStream(_ slice: TextSlice, _ made: inout Made, _ work: inout Work) {
+        if made.from == work.labels, made.epoch == work.table.epoch {
+            work.labels = made.to
+            return
+        }
+        let from = work.labels
+        work.setLabel(streamLabel, to: slice, stage: number)
+        made = Made(epoch: work.table.epoch, from: from, to: work.labels)
     }
 
     /// Puts what waited for this stream in front of the line.
@@ -151,35 +179,105 @@ struct CRILine {
     let timeLength: Int
     let streamOffset: Int
     let contentOffset: Int
+    /// Where the `P` or `F` stands, if there is one.
+    let flagOffset: Int?
     let isPartial: Bool
+    /// `stderr` rather than `stdout`.
+    let isError: Bool
+    /// Nanoseconds since 1970 where the time has the usual form.
+    let timestamp: Int64?
 
-    init?(_ line: UnsafeRawBufferPointer) {
+    /// Reads `line`; `times` remembers what it can use for the next one.
+    @inline(__always)
+    init?(_ line: UnsafeRawBufferPointer, _ times: inout RFC3339Reader) {
         guard let space = line.index(of: 0x20) else { return nil }
-        for index in 0..<space {
-            let byte = line[index]
-            // The time ends at the first space of any kind, and only a plain one may follow it.
-            if byte < 0x0E, byte >= 0x09 { return nil }
-            if byte >= 0x80 {
-                guard !hasWideSpace(line.part(0, space)) else { return nil }
-                break
+        timestamp = times.parse(line.part(0, space))
+        if timestamp == nil {
+            for index in 0..<space {
+                let byte = line[index]
+                // The time ends at the first space of any kind, and only a plain one may follow it.
+                if byte < 0x0E, byte >= 0x09 { return nil }
+                if byte >= 0x80 {
+                    guard !hasWideSpace(line.part(0, space)) else { return nil }
+                    break
+                }
             }
         }
         timeLength = space
         streamOffset = space + 1
-        guard line.count >= streamOffset + 7, line[streamOffset] == UInt8(ascii: "s") else { return nil }
-        let name = line.part(streamOffset, 6)
-        guard name.elementsEqual("stdout".utf8) || name.elementsEqual("stderr".utf8) else { return nil }
-        var index = streamOffset + 6
-        guard line[index] == 0x20 else { return nil }
-        index += 1
-        var partial = false
+        guard line.count >= streamOffset + 7, line[streamOffset + 6] == 0x20 else { return nil }
+        // `stdout` and `stderr` as numbers.
+        let head = UInt32(littleEndian: line.loadUnaligned(fromByteOffset: streamOffset, as: UInt32.self))
+        let tail = UInt16(littleEndian: line.loadUnaligned(fromByteOffset: streamOffset + 4, as: UInt16.self))
+        switch UInt64(head) | UInt64(tail) << 32 {
+        case 0x74_756F_6474_73: isError = false
+        case 0x72_7265_6474_73: isError = true
+        default: return nil
+        }
+        var index = streamOffset + 7
+        var flag: Int?
         if index < line.count, line[index] == UInt8(ascii: "P") || line[index] == UInt8(ascii: "F") {
-            partial = line[index] == UInt8(ascii: "P")
+            flag = index
             index += 1
         }
+        flagOffset = flag
+        isPartial = flag.map { line[$0] == UInt8(ascii: "P") } ?? false
         if index < line.count, line[index] == 0x20 { index += 1 }
         contentOffset = index
-        isPartial = partial
+    }
+}
+
+/// Reads times of the usual form; those of the minute before are read from the seconds on.
+struct RFC3339Reader {
+    /// The bytes of the minute last read, `2006-01-02T15:04`, and its beginning in nanoseconds since 1970.
+    private var minute: (UInt64, UInt64)
+    private var minuteStart: Int64 = 0
+
+    init() {
+        let epoch: StaticString = "1970-01-01T00:00"
+        let bytes = UnsafeRawPointer(epoch.utf8Start)
+        minute = (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    }
+
+    /// As ``parseRFC3339(_:)``.
+    @inline(__always)
+    mutating func parse(_ text: UnsafeRawBufferPointer) -> Int64? {
+        guard text.count >= 20 else { return nil }
+        let head = text.loadUnaligned(as: UInt64.self)
+        let tail = text.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        guard head == minute.0, tail == minute.1, let rest = Self.nanoseconds(text) else {
+            return parseSlowly(text, head, tail)
+        }
+        return minuteStart &+ rest
+    }
+
+    private mutating func parseSlowly(_ text: UnsafeRawBufferPointer, _ head: UInt64, _ tail: UInt64) -> Int64? {
+        guard let time = parseRFC3339(text) else { return nil }
+        if let rest = Self.nanoseconds(text) {
+            minute = (head, tail)
+            minuteStart = time - rest
+        }
+        return time
+    }
+
+    /// What `:05[.fraction]Z` from byte 16 on adds to the minute; nil for anything else.
+    @inline(__always)
+    private static func nanoseconds(_ text: UnsafeRawBufferPointer) -> Int64? {
+        let last = text.count - 1
+        guard text[16] == 0x3A, text[last] == 0x5A else { return nil }
+        let (tens, ones) = (text[17] &- 0x30, text[18] &- 0x30)
+        guard tens <= 5, ones <= 9 else { return nil }
+        let seconds = Int64(tens) * 10 + Int64(ones)
+        if last == 19 { return seconds * 1_000_000_000 }
+        guard text[19] == 0x2E, last > 20, last <= 29 else { return nil }
+        var fraction: Int64 = 0
+        for index in 20..<last {
+            let digit = text[index] &- 0x30
+            guard digit <= 9 else { return nil }
+            fraction = fraction &* 10 &+ Int64(digit)
+        }
+        for _ in last..<29 { fraction = fraction &* 10 }
+        return seconds &* 1_000_000_000 &+ fraction
     }
 }
 

@@ -164,6 +164,8 @@ enum JSONSkimmer {
             guard take(UInt8(ascii: "\"")) else { return nil }
             var hasEscapes = false
             while index < text.count {
+                skipPlain()
+                guard index < text.count else { return nil }
                 let byte = text[index]
                 if byte == UInt8(ascii: "\"") {
                     index &+= 1
@@ -179,6 +181,26 @@ enum JSONSkimmer {
                 }
             }
             return nil
+        }
+
+        /// Steps over bytes that mean nothing in a string, eight at a time; where fewer are left, over none.
+        @inline(__always)
+        private mutating func skipPlain() {
+            let ones: UInt64 = 0x0101_0101_0101_0101
+            let tops: UInt64 = 0x8080_8080_8080_8080
+            while index &+ 8 <= text.count {
+                let word = UInt64(littleEndian: text.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+                // The lowest top bit that is set marks the first byte that is a control, a quote or a backslash.
+                let controls = (word &- ones &* 0x20) & ~word
+                let quotes = word ^ ones &* 0x22
+                let slashes = word ^ ones &* 0x5C
+                let found = (controls | (quotes &- ones) & ~quotes | (slashes &- ones) & ~slashes) & tops
+                if found != 0 {
+                    index &+= found.trailingZeroBitCount >> 3
+                    return
+                }
+                index &+= 8
+            }
         }
 
         private mutating func escape() -> Bool {

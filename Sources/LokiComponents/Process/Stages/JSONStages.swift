@@ -1,5 +1,6 @@
 import AlloySyntax
 import Essentials
+import Glibc
 import Telemetry
 import TextFormats
 
@@ -61,12 +62,22 @@ private final class JSONStage: Stage {
         }
     }
 
+    /// A target that is a path of keys.
+    private struct Plain {
+        let slot: Int
+        /// Number of its first key.
+        let key: Int
+        /// The keys after the first; nil where there are none.
+        let rest: [[UInt8]]?
+    }
+
     private let targets: [Target]
+    private let plain: [Plain]
+    private let keys: KeyTable
     private let hasQueries: Bool
     private let pattern: RegularExpression?
     private let source: Int?
     private let dropsMalformed: Bool
-    private var found: [JSONSkimmer.Found?]
 
     init(_ targets: [Target], _ pattern: RegularExpression?, source: Int?, dropsMalformed: Bool) {
         self.targets = targets
@@ -74,7 +85,16 @@ private final class JSONStage: Stage {
         self.pattern = pattern
         self.source = source
         self.dropsMalformed = dropsMalformed
-        found = Array(repeating: nil, count: targets.count)
+        var names: [[UInt8]] = []
+        var plain: [Plain] = []
+        for target in targets {
+            guard let path = target.keys, let first = path.first else { continue }
+            let key = names.firstIndex(of: first) ?? names.count
+            if key == names.count { names.append(first) }
+            plain.append(Plain(slot: target.slot, key: key, rest: path.count > 1 ? Array(path.dropFirst()) : nil))
+        }
+        self.plain = plain
+        keys = KeyTable(names)
     }
 
     func run(_ work: inout Work) -> Verdict {
@@ -84,7 +104,7 @@ private final class JSONStage: Stage {
             guard value.isThere, let text = work.text(of: value) else { return .next }
             input = text
         }
-        for index in found.indices { found[index] = nil }
+        keys.clear()
         var matched: [(key: [UInt8], value: JSONSkimmer.Found)] = []
         let bytes = work.text.bytes(input)
         let isDocument = JSONSkimmer.members(of: bytes) { key, hasEscapes, value in
@@ -102,21 +122,13 @@ private final class JSONStage: Stage {
             return .stop
         }
         if hasQueries, !runQueries(input, &work) { return .next }
-        for (index, target) in targets.enumerated() {
-            guard let keys = target.keys else { continue }
-            guard var value = found[index] else {
+        for target in plain {
+            guard var value = keys[target.key] else {
                 work.set(target.slot, to: .null)
                 continue
             }
             var place = input.part(value.start, value.end - value.start)
-            for key in keys.dropFirst() {
-                guard value.kind == .object, let inner = member(key, of: work.text.bytes(place)) else {
-                    value.kind = .null
-                    break
-                }
-                value = inner
-                place = place.part(inner.start, inner.end - inner.start)
-            }
+            if let rest = target.rest { follow(rest, &value, &place, work) }
             if let extracted = extract(value, place, &work) { work.set(target.slot, to: extracted) }
         }
         for (key, value) in matched {
@@ -133,12 +145,22 @@ private final class JSONStage: Stage {
         _ key: UnsafeRawBufferPointer, _ value: JSONSkimmer.Found,
         _ matched: inout [(key: [UInt8], value: JSONSkimmer.Found)]
     ) {
-        for index in targets.indices {
-            if let first = targets[index].keys?.first, key.count == first.count, key.equals(first) {
-                found[index] = value
-            }
-        }
+        keys.note(key, value)
         if let pattern, pattern.matches(key) { matched.append((Array(key), value)) }
+    }
+
+    /// Goes from `value` along `path`; where it does not lead anywhere the value becomes null.
+    private func follow(
+        _ path: [[UInt8]], _ value: inout JSONSkimmer.Found, _ place: inout TextSlice, _ work: borrowing Work
+    ) {
+        for key in path {
+            guard value.kind == .object, let inner = member(key, of: work.text.bytes(place)) else {
+                value.kind = .null
+                return
+            }
+            value = inner
+            place = place.part(inner.start, inner.end - inner.start)
+        }
     }
 
     private func member(_ key: [UInt8], of object: UnsafeRawBufferPointer) -> JSONSkimmer.Found? {
@@ -183,6 +205,73 @@ private final class JSONStage: Stage {
             work.set(target.slot, to: extractedValue(result, &work))
         }
         return true
+    }
+}
+
+/// The keys that expressions begin with, and the member last found for each.
+///
+/// Looked up for every member of every document, hence flat memory; it is private to this type and lives as long.
+private final class KeyTable {
+    private struct Entry {
+        var offset: Int
+        var length: Int
+        var isFound: Bool
+        var found: JSONSkimmer.Found
+    }
+
+    private let entries: UnsafeMutableBufferPointer<Entry>
+    private let bytes: UnsafeMutableRawBufferPointer
+    /// A bit for each length there is; the last for all that are longer.
+    private let lengths: UInt64
+
+    init(_ names: [[UInt8]]) {
+        let entries = UnsafeMutableBufferPointer<Entry>.allocate(capacity: names.count)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: names.reduce(0) { $0 + $1.count }, alignment: 1)
+        var lengths: UInt64 = 0
+        var offset = 0
+        for (index, name) in names.enumerated() {
+            name.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyMemory(from: $0) }
+            let nothing = JSONSkimmer.Found(kind: .null, start: 0, end: 0, hasEscapes: false)
+            entries.initializeElement(
+                at: index, to: Entry(offset: offset, length: name.count, isFound: false, found: nothing))
+            lengths |= 1 << UInt64(min(name.count, 63))
+            offset += name.count
+        }
+        self.entries = entries
+        self.bytes = bytes
+        self.lengths = lengths
+    }
+
+    deinit {
+        entries.deallocate()
+        bytes.deallocate()
+    }
+
+    /// What was found for the key with a number.
+    subscript(key: Int) -> JSONSkimmer.Found? { entries[key].isFound ? entries[key].found : nil }
+
+    func clear() { for index in entries.indices { entries[index].isFound = false } }
+
+    /// Keeps `value` when `key` is among the keys; of equal keys the last counts.
+    @inline(__always)
+    func note(_ key: UnsafeRawBufferPointer, _ value: JSONSkimmer.Found) {
+        guard lengths >> UInt64(min(key.count, 63)) & 1 == 1 else { return }
+        for index in entries.indices where entries[index].length == key.count {
+            guard UnsafeRawBufferPointer(rebasing: bytes[entries[index].offset...]).begins(with: key) else { continue }
+            entries[index].found = value
+            entries[index].isFound = true
+            return
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether the first bytes are those of `other`, which is not longer.
+    @inline(__always)
+    fileprivate func begins(with other: UnsafeRawBufferPointer) -> Bool {
+        guard let left = baseAddress, let right = other.baseAddress else { return true }
+        return memcmp(left, right, other.count) == 0
     }
 }
 

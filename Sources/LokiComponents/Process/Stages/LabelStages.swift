@@ -58,13 +58,23 @@ struct LabelsArguments: Block, StageConfiguration {
 private final class LabelsStage: Stage {
     private let targets: [(name: [UInt8], slot: Int)]
     private let number: Int32
+    /// The value of the only target, where there is just one.
+    private let only: Int?
 
     init(_ targets: [(name: [UInt8], slot: Int)], number: Int32) {
         self.targets = targets
         self.number = number
+        only = targets.count == 1 ? targets[0].slot : nil
     }
 
     func run(_ work: inout Work) -> Verdict {
+        if let only {
+            let value = work.value(only)
+            if value.isThere, let slice = work.text(of: value), work.text.bytes(slice).isValidUTF8 {
+                work.setLabel(targets[0].name, to: slice, stage: number)
+            }
+            return .next
+        }
         var key = work.takeScratch()
         var isEmpty = true
         for target in targets {

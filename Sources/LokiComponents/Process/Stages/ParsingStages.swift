@@ -43,6 +43,8 @@ private final class RegexStage: Stage {
 
     private let pattern: RegularExpression
     private let groups: [Group]
+    /// Number and slot of each group, without what costs to copy.
+    private let slots: [(index: Int, slot: Int)]
     private let source: Int?
     private let setsLabels: Bool
     private let number: Int32
@@ -50,6 +52,7 @@ private final class RegexStage: Stage {
     init(_ pattern: RegularExpression, _ groups: [Group], source: Int?, setsLabels: Bool, number: Int32) {
         self.pattern = pattern
         self.groups = groups
+        slots = groups.map { ($0.index, $0.slot) }
         self.source = source
         self.setsLabels = setsLabels
         self.number = number
@@ -58,7 +61,7 @@ private final class RegexStage: Stage {
     func run(_ work: inout Work) -> Verdict {
         guard let input = work.input(source) else { return .next }
         guard pattern.firstMatch(in: work.text.bytes(input), into: &work.captures) else { return .next }
-        for group in groups {
+        for group in slots {
             let range = work.captures[group.index]
             work.set(group.slot, to: range.map { input.part($0) } ?? .empty)
         }
