@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 for benchmark in exposition-benchmark remote-write-benchmark; do
     echo "== $benchmark =="
-    swift run -c release "$benchmark"
+    swift run -c release --static-swift-stdlib "$benchmark"
 done
