@@ -18,7 +18,7 @@ run:
 
 release:
 	@Scripts/install-dependencies.sh build
-	@swift build -c release --product invar
+	@swift build -c release --static-swift-stdlib --product invar
 
 build:
 	@Scripts/install-dependencies.sh build

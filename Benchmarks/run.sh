@@ -6,14 +6,14 @@ cd "$(dirname "$0")/.."
 what=${1:-all}
 [ $# -gt 0 ] && shift
 if [ "$what" = all ] || [ "$what" = logs ]; then
-    swift build -c release --product invar
-    swift build -c release --product logs-benchmark
+    swift build -c release --static-swift-stdlib --product invar
+    swift build -c release --static-swift-stdlib --product logs-benchmark
     echo "== logs: files to Loki =="
     .build/release/logs-benchmark .build/release/invar "$@"
 fi
 if [ "$what" = all ] || [ "$what" = codecs ]; then
     for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark; do
         echo "== $benchmark =="
-        swift run -c release "$benchmark"
+        swift run -c release --static-swift-stdlib "$benchmark"
     done
 fi

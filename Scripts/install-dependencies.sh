@@ -32,6 +32,8 @@ python3-venv|/usr/share/doc/python3-venv|a place for the Python packages of the 
 jq|/usr/bin/jq|the rotation of credentials
 dpkg-dev|/usr/bin/dpkg-shlibdeps|the libraries the Debian package depends on
 systemd|/usr/bin/systemd-analyze|verifies the unit of the Debian package
+buildah|/usr/bin/buildah|builds and runs the image
+mmdebstrap|/usr/bin/mmdebstrap|the base of the image, from packages instead of a registry
 '
 
 case $purpose in

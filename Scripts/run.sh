@@ -9,7 +9,7 @@ free_port() {
 }
 
 echo "Building invar (the first time takes some minutes)."
-swift build -c release --product invar
+swift build -c release --static-swift-stdlib --product invar
 
 state=$(mktemp -d)
 prometheus_port=$(free_port)

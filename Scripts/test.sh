@@ -28,7 +28,7 @@ if [ "$unit_status" -ne 0 ] && [ "$unit_failed" -eq 0 ]; then failed=$((failed +
 if [ "$unit_passed" -eq 0 ]; then failed=$((failed + 1)); fi
 
 echo "== end to end (release) =="
-if swift build -c release --product invar; then
+if swift build -c release --static-swift-stdlib --product invar; then
     python3 Tests/EndToEnd/run.py 2>&1 | tee "$log"
     end_status=${PIPESTATUS[0]}
     end_passed=$(grep -cE '^ok ' "$log" || true)

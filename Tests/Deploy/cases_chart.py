@@ -8,7 +8,20 @@ import tempfile
 import helm_python
 import yaml
 from helmfile import DEPLOY, RenderError, notes, render
-from manifests import COMPONENTS, WORKLOADS, Failure, check, container, equal, expect, none, one, pod, workload
+from manifests import (
+    COMPONENTS,
+    WORKLOADS,
+    Failure,
+    check,
+    check_schema,
+    container,
+    equal,
+    expect,
+    none,
+    one,
+    pod,
+    workload,
+)
 
 CHART = os.path.join(DEPLOY, "charts", "invar")
 
@@ -329,7 +342,7 @@ def case_chart_pod_settings():
         "nodeSelector": {"a": "b"},
         "tolerations": [{"operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
-        "topologySpreadConstraints": [{"maxSkew": 1}],
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
     }
     result = objects(
         {
@@ -344,7 +357,7 @@ def case_chart_pod_settings():
             },
             "alloy": {
                 "hostAliases": [{"ip": "1.2.3.4", "hostnames": ["h"]}],
-                "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
+                "lifecycle": {"preStop": {"exec": {"command": ["true"]}}},
                 "mounts": {"varlog": True, "dockercontainers": True},
             },
             "serviceAccount": {
@@ -599,10 +612,19 @@ def case_chart_definitions():
         equal(chart.metadata["dependencies"][0]["condition"], "crds.create", "condition")
     expect("podlogs.monitoring.grafana.com" in definition["name"] + definition["data"], "not the PodLogs definition")
     document = yaml.safe_load(definition["data"])
+    check_schema(document)
     version = document["spec"]["versions"][0]
     equal((version["name"], version["served"], version["storage"]), ("v1alpha2", True, True), "version")
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     equal(sorted(spec["properties"]), ["namespaceSelector", "relabelings", "selector"], "fields")
+
+
+def case_chart_packed():
+    with tempfile.TemporaryDirectory() as directory:
+        archive = helm_python.package(CHART, destination=directory)
+        equal(render(archive, {}), render(CHART, {}), "objects of the archive")
+        with helm_python.Chart.load(archive) as chart:
+            equal(len(chart.crds), 1, "number of definitions in the archive")
 
 
 def case_chart_unknown_keys():

@@ -2,6 +2,8 @@
 
 import re
 
+import kubernetes_validate
+
 API = {
     "ClusterRole": "rbac.authorization.k8s.io/v1",
     "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
@@ -20,6 +22,10 @@ API = {
     "StatefulSet": "apps/v1",
     "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
 }
+# No part of Kubernetes itself, so that its schemas do not know them.
+FOREIGN = {"ServiceMonitor", "VerticalPodAutoscaler"}
+# Kubernetes releases whose schemas every object must satisfy, the oldest and the newest there are schemas for.
+RELEASES = ("1.25", "1.37")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
 WORKLOADS = {"DaemonSet", "Deployment", "StatefulSet"}
 COMPONENTS = {"config", "networking", "rbac", "availability", "metrics"}
@@ -70,6 +76,7 @@ def check(objects):
         kind = item["kind"]
         expect(kind in API, f"unknown kind {kind}")
         equal(item["apiVersion"], API[kind], f"apiVersion of {kind}")
+        check_schema(item)
         metadata = item["metadata"]
         expect(NAME.match(metadata["name"]), f"{kind}: bad name {metadata['name']!r}")
         equal("namespace" in metadata, kind not in CLUSTER_WIDE, f"{kind} has a namespace")
@@ -83,6 +90,17 @@ def check(objects):
         if kind in ("Role", "ClusterRole"):
             check_rules(item)
     check_references(objects)
+
+
+def check_schema(item):
+    if item["kind"] in FOREIGN:
+        return
+    for release in RELEASES:
+        try:
+            kubernetes_validate.validate(item, release, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            place = ".".join(str(part) for part in error.path)
+            raise Failure(f"{item['kind']}, Kubernetes {release}: {place}: {error.message[:300]}") from error
 
 
 def check_workload(item):

@@ -16,12 +16,13 @@ sys.path.insert(0, HERE)
 
 try:
     import helm_python  # noqa: F401
+    import kubernetes_validate  # noqa: F401
     import yaml  # noqa: F401
-except ImportError:
+except ImportError as missing:
     if os.path.exists(PYTHON) and not os.environ.get("INVAR_DEPLOY_TESTS"):
         os.environ["INVAR_DEPLOY_TESTS"] = "1"
         os.execv(PYTHON, [PYTHON, os.path.abspath(__file__), *sys.argv[1:]])
-    print("not ok packages: helm-python-sdk or PyYAML is missing, run `Scripts/install-dependencies.sh test`")
+    print(f"not ok packages: {missing.name} is missing, run `Scripts/install-dependencies.sh test`")
     sys.exit(1)
 
 import cases_chart
@@ -35,7 +36,7 @@ from manifests import Failure
 
 def all_cases():
     for module in (cases_chart, cases_deployment, cases_configuration, cases_secret, cases_package):
-        for name, case in vars(module).items():
+        for name, case in list(vars(module).items()):
             if name.startswith("case_"):
                 yield name.removeprefix("case_").replace("_", "-"), case
 

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import time
 
 from exposition import Targets, counting
-from harness import BINARY, ROOT, Invar, Program, check, free_port, request, wait_until
+from harness import BINARY, ROOT, Failure, Invar, Program, check, free_port, request, wait_until
 from sinks import RemoteWriteSink
 
 ECHO = """
@@ -255,3 +256,37 @@ def check_counting(items, wanted, series):
         check(len(set(got)) == len(got), f"{labels}: a sample arrived twice: {got}")
         check(sorted(got) == list(range(1, len(got) + 1)), f"{labels}: samples are missing: {got}")
         check(len(got) >= wanted[target], f"{labels}: {len(got)} of {wanted[target]} samples arrived")
+
+
+def case_without_rights(directory):
+    """As the chart runs it: not root, no capabilities, no new privileges."""
+    program = BINARY
+    rights = []
+    if os.geteuid() == 0:
+        # A place that another user may reach and write to.
+        os.chmod(directory, 0o777)
+        program = shutil.copy(BINARY, os.path.join(directory, "invar"))
+        rights = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
+    path = os.path.join(directory, "config.alloy")
+    with open(path, "w") as file:
+        file.write(
+            'prometheus.exporter.self "s" { }\n\nprometheus.scrape "s" {\n\ttargets = prometheus.exporter.self.s.targets\n'
+            '\tforward_to = [prometheus.echo.e.receiver]\n\tscrape_interval = "1s"\n\tscrape_timeout = "1s"\n}\n\n'
+            'prometheus.echo "e" { }\n')
+    port = free_port()
+    arguments = [
+        *rights, program, "run", path, f"--storage.path={directory}/data", f"--server.http.listen-addr=127.0.0.1:{port}",
+        "--stability.level=experimental"]
+    with Program(arguments, os.path.join(directory, "invar.log")) as invar:
+        def answers():
+            check(invar.is_running(), f"it stopped: {invar.log_text()[-2000:]}")
+            try:
+                return request(port, "/-/ready")[0] == 200
+            except ConnectionRefusedError:
+                return False
+            except OSError as error:
+                raise Failure(f"a connection was accepted and not answered: {error!r}") from error
+
+        wait_until(answers, 60, "an answer")
+        wait_until(lambda: "alloy_build_info" in invar.log_text(), 60, "a scrape")
+        check(invar.stop() == 0, f"it did not stop well: {invar.log_text()[-2000:]}")

@@ -37,7 +37,7 @@ struct ServerChannelSetup: Sendable {
     }
 
     private func setNoDelay(_ channel: any Channel) throws {
-        try channel.syncOptions?.setOption(.socketOption(.init(rawValue: 1)), value: 1)
+        try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
     }
 
     func configureHTTP1(_ channel: any Channel, isSecure: Bool) throws {
