@@ -5,7 +5,7 @@
 #   Deploy/container/build.sh .build/release/invar [TAG]
 #
 # Needs buildah and mmdebstrap. BUILDAH is the command to call, with its options (buildah); SUITE is the Debian release
-# whose libraries the binary was built with (bookworm).
+# whose libraries the binary was built with (bookworm). The exit status is 3 where Debian's packages are out of reach.
 set -euo pipefail
 
 fail() {
@@ -36,7 +36,10 @@ image() {
 
 strip --output-file "$work/invar" "$binary"
 image invar localhost/invar-binary
-mmdebstrap --quiet --variant=minbase "$suite" "$work/debian.tar"
+if ! mmdebstrap --quiet --variant=minbase "$suite" "$work/debian.tar"; then
+    echo "build.sh: mmdebstrap could not make a system of Debian's packages" >&2
+    exit 3
+fi
 image debian.tar localhost/invar-debian
 "${buildah[@]}" bud --pull-never --build-arg BINARY=localhost/invar-binary --build-arg BUILDER=localhost/invar-debian \
     --build-arg RUNTIME=localhost/invar-debian --file Deploy/Containerfile --tag "$tag" .
