@@ -11,6 +11,8 @@ import Telemetry
 final class TargetFeed: Sendable {
     /// Shortest time between two exports.
     static let minimumInterval = Duration.seconds(5)
+    /// How long the first groups may take before none count as found.
+    static let firstPatience = Duration.seconds(120)
 
     private struct State {
         var groups: [TargetGroup.Key: TargetGroup] = [:]
@@ -26,11 +28,8 @@ final class TargetFeed: Sendable {
     private let context: Context<DiscoveryExports>
     private let state = Mutex(State())
 
-    /// Exports an empty list: dependents can be evaluated before anything is found.
-    init(_ context: Context<DiscoveryExports>) {
-        self.context = context
-        context.export(DiscoveryExports(targets: []))
-    }
+    /// Exports nothing yet: that nothing was found is not known before something was asked.
+    init(_ context: Context<DiscoveryExports>) { self.context = context }
 
     /// Runs `discover` with a projection of the arguments and again from an empty feed whenever that changes, while
     /// exporting what it puts in.
@@ -75,14 +74,14 @@ final class TargetFeed: Sendable {
         }
     }
 
-    /// Forgets all groups. What was exported stays until the first update, or for five seconds when none comes.
+    /// Forgets all groups. What was exported stays until the first update, or for two minutes when none comes.
     private func restart() {
         let now = context.clock.monotonicNanoseconds
         state.withLock { state in
             state.groups = [:]
             state.isFirst = true
             state.isPending = true
-            state.nextExport = now &+ Self.minimumInterval.nanoseconds
+            state.nextExport = now &+ Self.firstPatience.nanoseconds
         }
     }
 
