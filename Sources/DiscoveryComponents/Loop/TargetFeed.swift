@@ -17,6 +17,7 @@ final class TargetFeed: Sendable {
     private struct State {
         var groups: [TargetGroup.Key: TargetGroup] = [:]
         var isPending = false
+        var hasExported = false
         /// Whether the next update is the first since the start.
         var isFirst = true
         /// Whether an export is under way; whoever makes it looks again afterwards, so that exports keep their order.
@@ -74,14 +75,16 @@ final class TargetFeed: Sendable {
         }
     }
 
-    /// Forgets all groups. What was exported stays until the first update, or for two minutes when none comes.
+    /// Forgets all groups. What was exported stays until the first update, or for five seconds when none comes; where
+    /// nothing was, that is what dependants wait for, at most two minutes.
     private func restart() {
         let now = context.clock.monotonicNanoseconds
         state.withLock { state in
             state.groups = [:]
             state.isFirst = true
             state.isPending = true
-            state.nextExport = now &+ Self.firstPatience.nanoseconds
+            let patience = state.hasExported ? Self.minimumInterval : Self.firstPatience
+            state.nextExport = now &+ patience.nanoseconds
         }
     }
 
@@ -118,6 +121,7 @@ final class TargetFeed: Sendable {
             guard state.isPending, !state.isExporting, now >= state.nextExport else { return nil }
             state.isPending = false
             state.isExporting = true
+            state.hasExported = true
             state.nextExport = now &+ Self.minimumInterval.nanoseconds
             return state.groups
         }
