@@ -94,8 +94,8 @@ struct RunCommand: AsyncParsableCommand {
                 }
             }
             log.info("Stopping")
-            await engine.runtime.shutDown()
-            for statement in engine.runtime.ledger() where statement.unaccounted != 0 || statement.droppedItems != 0 {
+            let books = await engine.runtime.shutDown()
+            for statement in books where statement.unaccounted != 0 || statement.droppedItems != 0 {
                 log.info(
                     "Ledger at exit", nil,
                     [

@@ -43,8 +43,10 @@ package final class Runtime: Sendable {
     /// Runs what is loaded until ``shutDown()``; cancelling the task stops everything at once instead of in order.
     package func run() async { await supervisor.run() }
 
-    /// Stops everything in order, each component within the deadline; ``run()`` returns when all have stopped.
-    package func shutDown() async { await supervisor.shutDown() }
+    /// Stops everything in order, each component within the deadline; ``run()`` returns when all have stopped. Returns the
+    /// books of every component there was as they were closed.
+    @discardableResult
+    package func shutDown() async -> [LedgerStatement] { await supervisor.shutDown() }
 
     /// Makes the running graph what `source` says; see ``LoadResult``.
     package func load(_ source: ConfigurationSource) async -> LoadResult {
@@ -90,7 +92,7 @@ package final class Runtime: Sendable {
             .map(\.globalID)
     }
 
-    /// The books of every component.
+    /// The books of every component there is or was; what left the graph counts on under its ID.
     package func ledger() -> [LedgerStatement] { directory.ledgers }
 
     /// The components of one module and the edges data takes between them.

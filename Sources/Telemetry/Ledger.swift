@@ -187,6 +187,56 @@ package struct LedgerStatement: Sendable {
     package var refused: [(reason: DropReason, items: Int)]
     package var edges: [Edge]
 
+    /// These books and those of an earlier or later component of the same ID, as one.
+    package func adding(_ other: LedgerStatement) -> LedgerStatement {
+        var sum = self
+        sum.incoming += other.incoming
+        sum.outgoing += other.outgoing
+        sum.created += other.created
+        sum.merged += other.merged
+        for entry in other.held {
+            if let place = sum.held.firstIndex(where: { $0.name == entry.name }) {
+                sum.held[place].items += entry.items
+            } else {
+                sum.held.append(entry)
+            }
+        }
+        for entry in other.dropped {
+            if let place = sum.dropped.firstIndex(where: { $0.reason == entry.reason && $0.rule == entry.rule }) {
+                sum.dropped[place].items += entry.items
+            } else {
+                sum.dropped.append(entry)
+            }
+        }
+        sum.refused = Self.sum(sum.refused, other.refused)
+        for entry in other.edges {
+            if let place = sum.edges.firstIndex(where: { $0.to == entry.to && $0.signal == entry.signal }) {
+                sum.edges[place].accepted += entry.accepted
+                sum.edges[place].bytes += entry.bytes
+                sum.edges[place].batches += entry.batches
+                sum.edges[place].refused = Self.sum(sum.edges[place].refused, entry.refused)
+                sum.edges[place].dropped = Self.sum(sum.edges[place].dropped, entry.dropped)
+            } else {
+                sum.edges.append(entry)
+            }
+        }
+        return sum
+    }
+
+    private static func sum(
+        _ first: [(reason: DropReason, items: Int)], _ second: [(reason: DropReason, items: Int)]
+    ) -> [(reason: DropReason, items: Int)] {
+        var sum = first
+        for entry in second {
+            if let place = sum.firstIndex(where: { $0.reason == entry.reason }) {
+                sum[place].items += entry.items
+            } else {
+                sum.append(entry)
+            }
+        }
+        return sum
+    }
+
     package var heldItems: Int { held.reduce(0) { $0 + $1.items } }
     package var droppedItems: Int { dropped.reduce(0) { $0 + $1.items } }
 

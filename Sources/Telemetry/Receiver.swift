@@ -7,7 +7,12 @@ package final class Receiver<Items: Batch>: Sendable {
     /// Unique in the process.
     package let id: UInt64
     package let ledger: ComponentLedger
-    private let handler = Mutex<(any Consumer<Items>)?>(nil)
+    private struct State {
+        var handler: (any Consumer<Items>)?
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let state = Mutex(State())
 
     package init(ledger: ComponentLedger) {
         self.ledger = ledger
@@ -17,9 +22,16 @@ package final class Receiver<Items: Batch>: Sendable {
     /// The ID of the component that exports this receiver.
     package var owner: String { ledger.componentID }
 
-    /// Decides who takes the batches from now on; nil makes senders retry.
+    /// Decides who takes the batches from now on; nil makes senders retry. When a configuration is loaded, senders are
+    /// sent to new receivers once a consumer is installed: install one when it can take batches.
     package func install(_ consumer: (any Consumer<Items>)?) {
-        handler.withLock { $0 = consumer }
+        let waiters = state.withLock { state in
+            state.handler = consumer
+            guard consumer != nil else { return [CheckedContinuation<Void, Never>]() }
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
     /// Installs a closure. It must not retain what retains this receiver, or the component never goes away.
@@ -29,7 +41,7 @@ package final class Receiver<Items: Batch>: Sendable {
 
     package func consume(_ batch: consuming Items) async throws(DeliveryError) {
         let count = batch.itemCount
-        guard let consumer = handler.withLock({ $0 }) else {
+        guard let consumer = state.withLock({ $0.handler }) else {
             ledger.refused(count, .unavailable)
             throw .retry("\(owner) is not running")
         }
@@ -40,6 +52,39 @@ package final class Receiver<Items: Batch>: Sendable {
             throw error
         }
         ledger.accepted(count)
+    }
+}
+
+/// A receiver of whatever signal, to those who wait until it can be sent to.
+package protocol ReceiverHandle: AnyObject, Sendable {
+    /// Whether somebody takes the batches.
+    var isServed: Bool { get }
+
+    /// Waits until somebody does or the task is cancelled.
+    func served() async
+}
+
+extension Receiver: ReceiverHandle {
+    package var isServed: Bool { state.withLock { $0.handler != nil } }
+
+    package func served() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                let isOver = state.withLock { state in
+                    if state.handler != nil || Task.isCancelled { return true }
+                    state.waiters.append(continuation)
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            // Whoever waits looks again; there is one wait for each load.
+            let waiters = state.withLock { state in
+                defer { state.waiters = [] }
+                return state.waiters
+            }
+            for waiter in waiters { waiter.resume() }
+        }
     }
 }
 

@@ -212,8 +212,8 @@ import Transport
         #expect(harness.exports("foreach.f/foreach_1_1/test.value.v") == "output = 1")
         #expect(
             harness.journal.take() == [
-                "make foreach.f/foreach_1_1/test.value.v", "stop foreach.f/foreach_0_1/test.value.v",
-                "start foreach.f/foreach_1_1/test.value.v",
+                "make foreach.f/foreach_1_1/test.value.v", "start foreach.f/foreach_1_1/test.value.v",
+                "stop foreach.f/foreach_0_1/test.value.v",
             ])
         #expect(RuntimeHarness().problems(text("[]")).first?.contains("stability level") == true)
     }

@@ -31,12 +31,14 @@ final class RuntimeHarness {
         let lines = logLines
         router = LogRouter { lines.append($0) }
         journal = Journal.at(directory)
-        services = EngineServices(
+        var services = EngineServices(
             clock: clock, budget: MemoryBudget(limit: .mebibytes(256)), slots: Slots(2),
             blocking: BlockingPool(name: "test-blocking", threads: 2), eventLoops: EventLoops(threads: 1),
             metrics: MetricRegistry(), logSink: router, storagePath: directory, handlers: ComponentHandlers(),
             memoryAddress: "alloy.internal:12345", listenAddress: "127.0.0.1:12345", minimumStability: stability,
             liveData: LiveDataHub())
+        services.executor = executor
+        self.services = services
         runtime = Runtime(
             services: services, registry: ComponentRegistry(stubComponents),
             gates: FeatureGates(

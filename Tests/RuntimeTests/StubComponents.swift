@@ -131,6 +131,88 @@ final class RelayStub: Component {
     }
 }
 
+/// Takes entries from a while after its start until it is asked to stop, and then takes a while to stop.
+final class SinkStub: Component {
+    static let spec = ComponentSpec("test.sink", .generallyAvailable, "Takes entries.")
+
+    struct Arguments: Block {
+        let opening: Duration
+        let draining: Duration
+
+        init(from block: inout BlockReader) {
+            opening = block.optional("opening", default: .zero, "Time until entries are taken.")
+            draining = block.optional("draining", default: .zero, "Time it takes to stop.")
+        }
+    }
+
+    struct Exports: WritableBlock {
+        var receiver: Receiver<LogBatch>
+        static let placeholder = Exports(receiver: .placeholder)
+        func write(to block: inout BlockWriter) { block.attribute("receiver", receiver, "Takes entries.") }
+    }
+
+    private let arguments: Live<Arguments>
+    private let context: Context<Exports>
+    private let receiver: Receiver<LogBatch>
+
+    init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws {
+        self.arguments = arguments
+        self.context = context
+        receiver = context.makeReceiver()
+        context.export(Exports(receiver: receiver))
+    }
+
+    func run() async throws {
+        let (clock, settings, ledger) = (context.clock, arguments.current, context.ledger)
+        let journal = Journal.at(context.services.storagePath)
+        if settings.opening > .zero { try await clock.sleep(for: settings.opening) }
+        receiver.install { (batch: LogBatch) async throws(DeliveryError) in ledger.delivered(batch.itemCount) }
+        journal.note("open \(context.componentID)")
+        try? await waitForCancellation()
+        receiver.install(nil)
+        if settings.draining > .zero {
+            await Task(executorPreference: context.services.executor) {
+                try? await clock.sleep(for: settings.draining)
+            }.value
+        }
+        // What could not be sent in the end.
+        ledger.originated(1)
+        ledger.drop(1, .stopped)
+        journal.note("closed \(context.componentID)")
+    }
+}
+
+/// Exports its input a while after its start.
+final class LateStub: Component {
+    static let spec = ComponentSpec("test.late", .generallyAvailable, "Exports late.")
+
+    struct Arguments: Block {
+        let delay: Duration
+        let input: Value
+
+        init(from block: inout BlockReader) {
+            delay = block.required("delay", "Time until the export.")
+            input = block.required("input", "Value to export.")
+        }
+    }
+
+    typealias Exports = ValueStub.Exports
+
+    private let arguments: Live<Arguments>
+    private let context: Context<Exports>
+
+    init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws {
+        self.arguments = arguments
+        self.context = context
+    }
+
+    func run() async throws {
+        try await context.clock.sleep(for: arguments.current.delay)
+        context.export(Exports(output: arguments.current.input))
+        try await waitForCancellation()
+    }
+}
+
 /// Does not stop when asked.
 final class StubbornStub: Component {
     static let spec = ComponentSpec("test.stubborn", .generallyAvailable, "Does not stop when asked.")
@@ -183,4 +265,5 @@ struct StubError: Error, CustomStringConvertible {
 
 let stubComponents: [any Component.Type] = [
     ValueStub.self, RelayStub.self, StubbornStub.self, ExperimentalStub.self, CommunityStub.self, SingletonStub.self,
+    SinkStub.self, LateStub.self,
 ]

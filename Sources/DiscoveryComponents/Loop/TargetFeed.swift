@@ -11,10 +11,13 @@ import Telemetry
 final class TargetFeed: Sendable {
     /// Shortest time between two exports.
     static let minimumInterval = Duration.seconds(5)
+    /// How long the first groups may take before none count as found.
+    static let firstPatience = Duration.seconds(120)
 
     private struct State {
         var groups: [TargetGroup.Key: TargetGroup] = [:]
         var isPending = false
+        var hasExported = false
         /// Whether the next update is the first since the start.
         var isFirst = true
         /// Whether an export is under way; whoever makes it looks again afterwards, so that exports keep their order.
@@ -26,11 +29,8 @@ final class TargetFeed: Sendable {
     private let context: Context<DiscoveryExports>
     private let state = Mutex(State())
 
-    /// Exports an empty list: dependents can be evaluated before anything is found.
-    init(_ context: Context<DiscoveryExports>) {
-        self.context = context
-        context.export(DiscoveryExports(targets: []))
-    }
+    /// Exports nothing yet: that nothing was found is not known before something was asked.
+    init(_ context: Context<DiscoveryExports>) { self.context = context }
 
     /// Runs `discover` with a projection of the arguments and again from an empty feed whenever that changes, while
     /// exporting what it puts in.
@@ -75,14 +75,16 @@ final class TargetFeed: Sendable {
         }
     }
 
-    /// Forgets all groups. What was exported stays until the first update, or for five seconds when none comes.
+    /// Forgets all groups. What was exported stays until the first update, or for five seconds when none comes; where
+    /// nothing was, that is what dependants wait for, at most two minutes.
     private func restart() {
         let now = context.clock.monotonicNanoseconds
         state.withLock { state in
             state.groups = [:]
             state.isFirst = true
             state.isPending = true
-            state.nextExport = now &+ Self.minimumInterval.nanoseconds
+            let patience = state.hasExported ? Self.minimumInterval : Self.firstPatience
+            state.nextExport = now &+ patience.nanoseconds
         }
     }
 
@@ -119,6 +121,7 @@ final class TargetFeed: Sendable {
             guard state.isPending, !state.isExporting, now >= state.nextExport else { return nil }
             state.isPending = false
             state.isExporting = true
+            state.hasExported = true
             state.nextExport = now &+ Self.minimumInterval.nanoseconds
             return state.groups
         }

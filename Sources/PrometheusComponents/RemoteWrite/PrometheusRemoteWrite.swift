@@ -68,14 +68,16 @@ package final class PrometheusRemoteWrite: Component {
 
     /// Opens the queues, takes batches until cancelled, then sends what it can of what is queued.
     package func run() async throws {
-        receiver.install { [weak self] (batch: MetricBatch) async throws(DeliveryError) in
-            guard let self else { throw .retry("prometheus.remote_write has stopped") }
-            try await self.consume(batch)
-        }
         do {
             while true {
                 let (current, version) = arguments.snapshot
                 let isOpen = await reconcile(with: current)
+                if !receiver.isServed {
+                    receiver.install { [weak self] (batch: MetricBatch) async throws(DeliveryError) in
+                        guard let self else { throw .retry("prometheus.remote_write has stopped") }
+                        try await self.consume(batch)
+                    }
+                }
                 if isOpen {
                     try await arguments.change(after: version)
                 } else {

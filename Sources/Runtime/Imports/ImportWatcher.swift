@@ -13,16 +13,12 @@ struct ImportWatcher: Sendable {
 
     /// Watches until cancelled.
     func run() async throws {
-        while true {
-            let source = record.snapshot.importSource
-            guard let interval = source?.arguments.interval else {
-                try await waitForCancellation()
-                return
+        try await record.importSource.whileCurrent({ $0 }) { source in
+            guard let source, let interval = source.arguments.interval else { return try await waitForCancellation() }
+            while true {
+                try await services.clock.sleep(for: interval)
+                await look(source)
             }
-            try await services.clock.sleep(for: interval)
-            // The arguments may be others by now.
-            guard let source = record.snapshot.importSource else { continue }
-            await look(source)
         }
     }
 
@@ -30,7 +26,7 @@ struct ImportWatcher: Sendable {
         do {
             let module = try await loader.load(source.arguments, label: label, modulePath: source.modulePath)
             record.evaluated(.healthy("content updated"))
-            let isNewer = record.snapshot.importSource == source && module.digest != record.imported?.digest
+            let isNewer = record.importSource.current == source && module.digest != record.imported?.digest
             if isNewer { record.imported(module) }
         } catch {
             record.evaluated(.unhealthy("\(error)"))

@@ -7,14 +7,68 @@ import Telemetry
 
 /// The nodes that exist now, for everyone who only looks. Replaced as a whole after every change of the graph.
 final class Directory: Sendable {
-    private let records = Mutex<[NodeRecord]>([])
+    /// More retired IDs than this are added up as one: `foreach` may make new ones without end.
+    private static let retiredLimit = 10_000
+    /// What the books of those say they are of.
+    private static let retiredID = "retired"
+
+    private struct State {
+        var records: [NodeRecord] = []
+        /// Nodes that have left the graph and are stopping.
+        var leaving: [ObjectIdentifier: NodeRecord] = [:]
+        /// The closed books of components that are gone, by ID.
+        var retired: [String: LedgerStatement] = [:]
+    }
+
+    private let state = Mutex(State())
 
     /// In evaluation order, modules after what made them.
-    var all: [NodeRecord] { records.withLock { $0 } }
+    var all: [NodeRecord] { state.withLock { $0.records } }
 
-    func publish(_ nodes: [NodeRecord]) { records.withLock { $0 = nodes } }
+    func publish(_ nodes: [NodeRecord]) { state.withLock { $0.records = nodes } }
 
-    var ledgers: [LedgerStatement] { all.compactMap { $0.instance?.ledger.statement } }
+    /// Notes nodes that leave the graph: their books are still open.
+    func leave(_ nodes: [NodeRecord]) {
+        state.withLock { state in
+            for node in nodes where node.instance != nil { state.leaving[ObjectIdentifier(node)] = node }
+        }
+    }
+
+    /// Closes the books of a node that has left and stopped. They count on: totals never fall.
+    func close(_ node: NodeRecord) {
+        guard let statement = node.instance?.ledger.statement else { return }
+        state.withLock { state in
+            state.leaving[ObjectIdentifier(node)] = nil
+            var key = statement.componentID
+            if state.retired[key] == nil, state.retired.count >= Self.retiredLimit { key = Self.retiredID }
+            var closed = statement
+            closed.componentID = key
+            state.retired[key] = state.retired[key].map { $0.adding(closed) } ?? closed
+        }
+    }
+
+    /// The books of every component there is or was, each ID once.
+    var ledgers: [LedgerStatement] {
+        let (records, leaving, closed) = state.withLock { ($0.records, $0.leaving, $0.retired) }
+        var statements: [LedgerStatement] = []
+        var places: [String: Int] = [:]
+        func add(_ statement: LedgerStatement) {
+            if let place = places[statement.componentID] {
+                statements[place] = statements[place].adding(statement)
+            } else {
+                places[statement.componentID] = statements.count
+                statements.append(statement)
+            }
+        }
+        for record in records where leaving[ObjectIdentifier(record)] == nil {
+            if let instance = record.instance { add(instance.ledger.statement) }
+        }
+        for record in leaving.values.sorted(by: { $0.globalID < $1.globalID }) {
+            if let instance = record.instance { add(instance.ledger.statement) }
+        }
+        for (_, statement) in closed.sorted(by: { $0.key < $1.key }) { add(statement) }
+        return statements
+    }
 
     // MARK: Metrics
 

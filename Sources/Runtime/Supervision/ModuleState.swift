@@ -44,22 +44,40 @@ final class ModuleState {
         return .object(ObjectValue(ordered: pairs))
     }
 
+    /// Whether something the module exports is not known yet.
+    var hasPendingExport: Bool {
+        nodes.contains { node in
+            if case .export = node.node.kind { return node.isPending }
+            return false
+        }
+    }
+
     /// The scope in which a node's expressions are evaluated: what it refers to, and nothing else.
     func scope(for node: NodeState) -> Scope {
         guard !node.node.references.isEmpty else { return scope }
         return Scope(variables: variables(for: node), parent: scope)
     }
 
-    /// The values of the nodes a node refers to, nested by the parts of their IDs.
-    func variables(for node: NodeState) -> [String: Value] {
+    /// The values of the nodes a node refers to, nested by the parts of their IDs; with a range, only of those it refers to
+    /// there.
+    func variables(for node: NodeState, within range: SourceRange? = nil) -> [String: Value] {
         let tree = NameTree()
-        for target in Set(node.node.references.map(\.target)) {
+        var references = node.node.references
+        if let range { references.removeAll { !range.contains($0.range) } }
+        for target in Set(references.map(\.target)) {
             let referred = nodes[target]
             var parts = referred.node.block.nameParts
             if !referred.node.label.isEmpty { parts.append(referred.node.label) }
             tree.insert(referred.exported ?? .object(ObjectValue()), at: parts)
         }
         return tree.variables
+    }
+
+    /// Whether a node depends on something that has not been exported yet. Receivers are known from the beginning.
+    func hasPendingInput(_ node: NodeState) -> Bool {
+        node.node.references.contains { reference in
+            nodes[reference.target].isPending && !nodes[reference.target].carriesData(reference.field)
+        }
     }
 
     /// All nodes of the module in groups that may stop together.
@@ -98,8 +116,9 @@ final class NodeState {
     var run: NodeRun?
     var instance: (any ComponentInstance)?
     var children: [Child] = []
-    /// The arguments of an import as last read.
-    var importArguments: ImportArguments?
+    /// Whether what is exported is not known yet, because the component or something it depends on has not exported.
+    /// Dependants that run keep their arguments meanwhile.
+    var isPending = false
 
     init(_ node: Graph.Node, record: NodeRecord, module: ModuleState) {
         self.node = node
@@ -138,5 +157,13 @@ private final class NameTree {
     private var object: Value {
         if let value { return value }
         return .object(children.mapValues(\.object))
+    }
+}
+
+extension SourceRange {
+    /// Whether `other` lies within this range; true of unknown ranges.
+    fileprivate func contains(_ other: SourceRange) -> Bool {
+        guard let file, let theirs = other.file else { return true }
+        return file === theirs && start <= other.start && other.end <= end
     }
 }

@@ -45,7 +45,8 @@ final class NodeRecord: ComponentObserver {
         var arguments = EffectiveValues()
         var exports = EffectiveValues()
         var imported: ImportedModule?
-        var importSource: ImportedModule.Source?
+        /// Whether nobody waits for the first export any more.
+        var isOverdue = false
         var referencesTo: [String] = []
         var referencedBy: [String] = []
         var dataFlowsTo: [String] = []
@@ -61,6 +62,8 @@ final class NodeRecord: ComponentObserver {
     let label: String
     let isBuiltin: Bool
     let isComponent: Bool
+    /// What an import is read from: set before it is read for the first time, so that one that failed is tried again.
+    let importSource = Live<ImportedModule.Source?>(nil)
     private let clock: EngineClock
     private let dirty: DirtyQueue
     private let state: Mutex<State>
@@ -118,6 +121,12 @@ final class NodeRecord: ComponentObserver {
     func exported() {
         state.withLock { $0.version &+= 1 }
         dirty.insert(self)
+    }
+
+    /// Stops waiting for the first export: dependants get what stands for it.
+    func becameOverdue() {
+        state.withLock { $0.isOverdue = true }
+        exported()
     }
 
     /// Notes what a watched import has become.

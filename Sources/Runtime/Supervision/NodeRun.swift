@@ -14,10 +14,17 @@ final class NodeRun: Sendable {
     private let phase = Mutex(Phase.waiting)
     private let stopping = Latch()
     private let ended = Latch()
+    /// Opens when the run has ended or nobody waits for it any more.
+    private let released = Latch()
+    private let executor: (any TaskExecutor)?
 
-    init(_ record: NodeRecord, log: Log, _ body: @escaping @Sendable () async throws -> Void) {
+    init(
+        _ record: NodeRecord, log: Log, executor: (any TaskExecutor)?,
+        _ body: @escaping @Sendable () async throws -> Void
+    ) {
         self.record = record
         self.log = log
+        self.executor = executor
         self.body = body
     }
 
@@ -33,6 +40,17 @@ final class NodeRun: Sendable {
         }
         guard begins else { return }
         record.started()
+        // A task of its own: one that does not hear of its cancellation is left behind at its deadline, where a child
+        // would hold up the end of everything. Otherwise it ends before this returns.
+        let work = Task(executorPreference: executor) { await self.finish() }
+        await withTaskCancellationHandler {
+            await released.waitToTheEnd()
+        } onCancel: {
+            work.cancel()
+        }
+    }
+
+    private func finish() async {
         let failure = await outcome()
         if let failure {
             record.ran(.exited("component shut down with error: \(failure)"))
@@ -42,6 +60,17 @@ final class NodeRun: Sendable {
             log.info("node exited without error", nil, [.nodeID: record.globalID])
         }
         ended.open()
+        released.open()
+    }
+
+    /// Takes back a start that has not happened yet.
+    func withdraw() {
+        let isWaiting = phase.withLock { phase in
+            guard case .waiting = phase else { return false }
+            phase = .abandoned
+            return true
+        }
+        if isWaiting { ended.open() }
     }
 
     /// Runs the body until it ends or is stopped; what it threw, unless it only said that it was cancelled.
@@ -71,20 +100,10 @@ final class NodeRun: Sendable {
 
     /// Asks the node to stop and waits until it has, at most `deadline`; false when it has not.
     func stop(within deadline: Duration, clock: EngineClock) async -> Bool {
-        let hasBegun = phase.withLock { phase in
-            if case .waiting = phase {
-                phase = .abandoned
-                return false
-            }
-            return true
-        }
-        guard hasBegun else {
-            ended.open()
-            return true
-        }
+        withdraw()
         stopping.open()
         if ended.isOpen { return true }
-        return await withTaskGroup(of: Bool.self) { [ended] group in
+        let hasStopped = await withTaskGroup(of: Bool.self) { [ended] group in
             group.addTask { await ended.wait() }
             group.addTask {
                 try? await clock.sleep(for: deadline)
@@ -94,6 +113,8 @@ final class NodeRun: Sendable {
             group.cancelAll()
             return isOver || ended.isOpen
         }
+        if !hasStopped { released.open() }
+        return hasStopped
     }
 }
 
@@ -105,25 +126,34 @@ struct StopOrder: Sendable {
     /// The nodes of the modules inside: each module's in groups that may stop together.
     let inside: [[[StopOrder]]]
 
+    /// How nodes are stopped.
+    struct Manner: Sendable {
+        let deadline: Duration
+        let clock: EngineClock
+        let log: Log
+        /// Where their books are closed.
+        let directory: Directory
+    }
+
+    /// This node and those inside it.
+    var all: [StopOrder] { [self] + inside.flatMap { $0.flatMap { $0.flatMap(\.all) } } }
+
     /// Stops groups one after another, the members of each together.
-    static func execute(_ groups: [[StopOrder]], within deadline: Duration, clock: EngineClock, log: Log) async {
+    static func execute(_ groups: [[StopOrder]], _ manner: Manner) async {
         for group in groups {
             await withDiscardingTaskGroup { tasks in
-                for order in group {
-                    tasks.addTask { await order.execute(within: deadline, clock: clock, log: log) }
-                }
+                for order in group { tasks.addTask { await order.execute(manner) } }
             }
         }
     }
 
-    private func execute(within deadline: Duration, clock: EngineClock, log: Log) async {
-        for module in inside {
-            await StopOrder.execute(module, within: deadline, clock: clock, log: log)
-        }
-        if let run, await !run.stop(within: deadline, clock: clock) {
+    private func execute(_ manner: Manner) async {
+        for module in inside { await StopOrder.execute(module, manner) }
+        if let run, await !run.stop(within: manner.deadline, clock: manner.clock) {
             record.ran(.exited("task shutdown deadline exceeded"))
-            log.error("task shutdown deadline exceeded", nil, [.nodeID: record.globalID])
+            manner.log.error("task shutdown deadline exceeded", nil, [.nodeID: record.globalID])
         }
         instance?.retire()
+        manner.directory.close(record)
     }
 }

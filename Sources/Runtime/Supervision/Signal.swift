@@ -66,6 +66,19 @@ final class Latch: Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
+    /// Waits until the door is open, cancelled or not.
+    func waitToTheEnd() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isOpen = state.withLock { state in
+                if state.isOpen { return true }
+                state.waiters[state.nextID] = continuation
+                state.nextID += 1
+                return false
+            }
+            if isOpen { continuation.resume() }
+        }
+    }
+
     /// Waits until the door is open or the task is cancelled; true when it is open.
     @discardableResult
     func wait() async -> Bool {

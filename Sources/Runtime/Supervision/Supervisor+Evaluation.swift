@@ -61,13 +61,19 @@ extension Supervisor {
         module.arguments = content.arguments
         module.definition = content.definition
         module.enclosing = content.enclosing
-        transition.stops += leaving
+        // What takes an ID over begins when its predecessor has stopped; everything else goes on while the old stops.
+        let early = leaving.lastIndex { $0.contains { replaced.contains($0.record.localID) } }.map { $0 + 1 } ?? 0
+        await stop(Array(leaving.prefix(early)))
+        transition.stops += leaving.dropFirst(early)
         if !plan.added.isEmpty || !leaving.isEmpty || !plan.updated.isEmpty { transition.isStructural = true }
 
         for place in built.graph.order {
             let node = module.nodes[place]
+            await waitForPredecessor(of: node)
+            // Who sends is sent to new receivers when they can take what comes.
+            if node.run != nil { await waitForReceivers(transition) }
             await evaluate(node, transition)
-            transition.starts.append(node)
+            await begin(node, transition)
         }
         return true
     }
@@ -95,9 +101,9 @@ extension Supervisor {
                 wave.insertDependants(of: place)
                 continue
             }
-            let before = node.exported
+            let before = (node.exported, node.isPending)
             await evaluate(node, transition)
-            if node.exported != before { wave.insertDependants(of: place) }
+            if node.exported != before.0 || node.isPending != before.1 { wave.insertDependants(of: place) }
             if node.run == nil { transition.starts.append(node) }
         }
         module.metrics?.queueSize.set(0)
@@ -108,7 +114,10 @@ extension Supervisor {
         switch node.node.kind {
         case .custom:
             guard let child = node.children.first else { return false }
-            return publish(child.module.exports, of: node)
+            let isPending = node.module.hasPendingInput(node) || child.module.hasPendingExport
+            let wasPending = node.isPending
+            node.isPending = isPending
+            return publish(child.module.exports, of: node) || isPending != wasPending
         case .importing:
             guard let imported = node.record.imported else { return false }
             return install(imported, node)
@@ -118,8 +127,10 @@ extension Supervisor {
             guard version != node.seenVersion else { return false }
             node.seenVersion = version
             let value = instance.exportsValue
-            guard value != node.exported else { return false }
+            let isPending = lacksExports(node, instance)
+            guard value != node.exported || isPending != node.isPending else { return false }
             node.exported = value
+            node.isPending = isPending
             return true
         }
     }
@@ -157,6 +168,7 @@ extension Supervisor {
         case .export:
             let decoded = decode(ExportBlock.self, node, scope)
             problems = decoded.diagnostics
+            node.isPending = node.module.hasPendingInput(node)
             if let block = decoded.value { node.exported = block.value }
         case .logging:
             let decoded = decode(LoggingBlock.self, node, scope)
@@ -195,6 +207,13 @@ extension Supervisor {
     }
 
     private func evaluateComponent(_ node: NodeState, _ type: any Component.Type, _ scope: Scope) -> Diagnostics {
+        if let run = unended(node) {
+            return Diagnostics([
+                Diagnostic(
+                    .error, "\(run) of the configuration before has not stopped yet and may still use its files",
+                    at: node.node.block.nameRange)
+            ])
+        }
         let instance: any ComponentInstance
         if let made = node.instance {
             instance = made
@@ -204,10 +223,23 @@ extension Supervisor {
             node.instance = instance
             node.record.update { $0.instance = instance }
         }
+        if isRunning(node), instance.isMade, node.module.hasPendingInput(node) {
+            // Not known yet is not the same as empty: what runs goes on with what it has.
+            return instance.check(node.node.block, in: scope)
+        }
         let evaluation = instance.evaluate(node.node.block, in: scope)
         node.seenVersion = node.record.version
         node.exported = instance.exportsValue
+        node.isPending = lacksExports(node, instance)
         return evaluation.diagnostics
+    }
+
+    /// Whether a node runs, so that new arguments would change what it does.
+    private func isRunning(_ node: NodeState) -> Bool { node.run?.hasEnded == false }
+
+    private func lacksExports(_ node: NodeState, _ instance: any ComponentInstance) -> Bool {
+        if node.module.hasPendingInput(node) { return true }
+        return instance.isMade && !instance.hasExported && !node.record.snapshot.isOverdue
     }
 
     private func evaluateArgument(_ node: NodeState, _ scope: Scope) -> Diagnostics {
@@ -235,6 +267,8 @@ extension Supervisor {
         let decoded = decode(CustomArguments.self, node, scope)
         var problems = decoded.diagnostics
         guard let given = decoded.value?.values else { return problems }
+        let hasPendingInput = node.module.hasPendingInput(node)
+        if hasPendingInput, isRunning(node), !node.children.isEmpty { return problems }
         guard let match = node.module.declares.definition(of: name, in: namespace) else {
             let known = Spelling.note(for: node.node.block.name, among: node.module.declares.names)
             problems.append(
@@ -268,6 +302,7 @@ extension Supervisor {
             }
         }
         _ = publish(child.exports, of: node)
+        node.isPending = hasPendingInput || child.hasPendingExport
         return problems
     }
 
@@ -355,10 +390,12 @@ extension Supervisor {
             return problems
         }
         guard let arguments = decoded.value else { return problems }
+        if node.module.hasPendingInput(node), isRunning(node), !node.children.isEmpty { return problems }
 
         var existing = Dictionary(node.children.map { ($0.id, $0.module) }) { first, _ in first }
         var variables = node.module.scope.variables
-        variables.merge(node.module.variables(for: node)) { _, new in new }
+        // Only what the template uses: a child has no part in the other items.
+        variables.merge(node.module.variables(for: node, within: template.range)) { _, new in new }
         var children: [NodeState.Child] = []
         var counts: [String: Int] = [:]
         for item in arguments.collection {
@@ -372,7 +409,7 @@ extension Supervisor {
             if let kept = existing.removeValue(forKey: id), (kept.metrics != nil) == isMeasured {
                 child = kept
             } else {
-                if let old = node.children.first(where: { $0.id == id }) { retire(old.module, transition) }
+                if let old = node.children.first(where: { $0.id == id }) { await stop(retire(old.module, transition)) }
                 child = makeModule(
                     node.record.globalID + "/" + id, owner: node, isMeasured: arguments.enablesMetrics)
             }
@@ -395,19 +432,28 @@ extension Supervisor {
             let reached = Set(children.map(\.id))
             children += node.children.filter { !reached.contains($0.id) }
         } else {
-            for module in existing.values { retire(module, transition) }
+            // The modules have nothing to do with each other: they stop side by side.
+            var groups: [[StopOrder]] = []
+            for module in existing.values {
+                for (place, group) in retire(module, transition).enumerated() {
+                    if place == groups.count { groups.append([]) }
+                    groups[place] += group
+                }
+            }
+            transition.stops += groups
         }
         node.children = children
         transition.isStructural = true
         return problems
     }
 
-    private func retire(_ module: ModuleState, _ transition: Transition) {
-        transition.stops += module.stopOrders()
+    /// Takes a module out of the graph; what is to be stopped.
+    private func retire(_ module: ModuleState, _ transition: Transition) -> [[StopOrder]] {
         transition.isStructural = true
         var nodes: [NodeState] = []
         module.collect(into: &nodes)
         for node in nodes { nodesByRecord[ObjectIdentifier(node.record)] = nil }
+        return module.stopOrders()
     }
 
     // MARK: Imports
@@ -418,18 +464,22 @@ extension Supervisor {
         var problems = read.diagnostics
         guard let arguments = read.value else { return problems }
         node.record.update { $0.arguments = read.values }
-        node.importArguments = arguments
         let loader = ImportLoader(root: rootScope, services: settings.services)
         let label = node.node.label
         var modulePath = ""
         if case .string(let path)? = node.module.scope.variable("module_path") { modulePath = path }
         let path = modulePath
+        let source = ImportedModule.Source(arguments: arguments, modulePath: path)
+        let isSame = node.record.importSource.current == source
+        if !isSame { node.record.importSource.replace(with: source) }
+        // What is far away is asked for by the watcher; a reload does not wait for it.
+        if isSame, case .http = arguments, let imported = node.record.imported {
+            _ = install(imported, node)
+            return problems
+        }
         do {
             let imported = try await loader.load(arguments, label: label, modulePath: path)
-            node.record.update { state in
-                state.imported = imported
-                state.importSource = ImportedModule.Source(arguments: arguments, modulePath: path)
-            }
+            node.record.update { $0.imported = imported }
             _ = install(imported, node)
         } catch {
             problems.append(contentsOf: error.diagnostics)

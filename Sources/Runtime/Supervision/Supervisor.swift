@@ -33,8 +33,19 @@ actor Supervisor {
 
     private var isBusy = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
-    private let starts: AsyncStream<NodeRun>.Continuation
-    private let startStream: AsyncStream<NodeRun>
+    /// Whether what is put into `works` is being done.
+    private var isRunning = false
+    private let works: AsyncStream<@Sendable () async -> Void>.Continuation
+    private let workStream: AsyncStream<@Sendable () async -> Void>
+    /// The IDs of nodes that have left the graph and are stopping, each with what opens when that is over.
+    private var leaving: [String: Latch] = [:]
+    /// By ID, runs that went on after their deadline.
+    private var stuck: [String: NodeRun] = [:]
+
+    /// How long a load waits until new receivers can take batches.
+    private static let receiverPatience: Duration = .seconds(5)
+    /// How long dependants that run wait for the first export of what they newly depend on.
+    private static let exportPatience: Duration = .seconds(120)
 
     init(_ settings: Settings, directory: Directory) {
         self.settings = settings
@@ -47,7 +58,7 @@ actor Supervisor {
         root = ModuleState(
             id: "", owner: nil, services: settings.services, scope: rootScope,
             metrics: ControllerMetrics(settings.services.metrics, moduleID: ""))
-        (startStream, starts) = AsyncStream.makeStream()
+        (workStream, works) = AsyncStream.makeStream()
     }
 
     // MARK: Life
@@ -56,13 +67,17 @@ actor Supervisor {
     ///
     /// Call ``shutDown()`` first for an orderly end: a cancellation stops everything at once.
     nonisolated func run() async {
+        await noteRunning(true)
         await withDiscardingTaskGroup { group in
             group.addTask { await self.keepEvaluated() }
             if let router = settings.logRouter { group.addTask { await router.forward() } }
-            for await run in startStream { group.addTask { await run.live() } }
+            for await work in workStream { group.addTask { await work() } }
             group.cancelAll()
         }
+        await noteRunning(false)
     }
+
+    private func noteRunning(_ value: Bool) { isRunning = value }
 
     private nonisolated func keepEvaluated() async {
         while !Task.isCancelled {
@@ -72,17 +87,20 @@ actor Supervisor {
         }
     }
 
-    /// Stops everything: sources first, sinks last, each within its deadline.
-    func shutDown() async {
+    /// Stops everything: sources first, sinks last, each within its deadline. Returns the books as they were closed.
+    func shutDown() async -> [LedgerStatement] {
         await begin()
         defer { end() }
         hasShutDown = true
         let orders = root.stopOrders()
         root.graph = .empty
         root.nodes = []
-        await StopOrder.execute(orders, within: settings.shutdownDeadline, clock: settings.services.clock, log: log)
+        await stop(orders)
+        // What left earlier has a deadline of its own.
+        if isRunning { for latch in leaving.values { await latch.wait() } }
         publish()
-        starts.finish()
+        works.finish()
+        return directory.ledgers
     }
 
     // MARK: Transactions
@@ -229,24 +247,123 @@ actor Supervisor {
 
     // MARK: Committing
 
-    /// Stops what the transition removed, then starts what it added.
+    /// Starts what the transition added, receivers first, and lets what it removed stop while everything else goes on.
     private func commit(_ transition: Transition) async {
+        directory.leave(transition.stops.flatMap { $0 }.flatMap(\.all).map(\.record))
         if transition.isStructural { publish() }
-        if !transition.stops.isEmpty {
-            await StopOrder.execute(
-                transition.stops, within: settings.shutdownDeadline, clock: settings.services.clock, log: log)
-        }
+        for node in transition.starts where !receivers(of: node).isEmpty { start(node, transition) }
+        await waitForReceivers(transition)
         for node in transition.starts { start(node, transition) }
+        stopLater(transition.stops)
     }
+
+    /// Starts a new node, unless that waits for the end of the transition: in a first load, which applies all or nothing.
+    func begin(_ node: NodeState, _ transition: Transition) async {
+        guard hasLoaded, node.run == nil else {
+            transition.starts.append(node)
+            return
+        }
+        if receivers(of: node).isEmpty { await waitForReceivers(transition) }
+        start(node, transition)
+    }
+
+    /// Waits until the receivers started in the transition can take batches, but not forever.
+    func waitForReceivers(_ transition: Transition) async {
+        let waiting = transition.receivers.filter { !$0.isServed }
+        transition.receivers = []
+        guard !waiting.isEmpty, isRunning, transition.isPatient else { return }
+        let clock = settings.services.clock
+        transition.isPatient = await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for receiver in waiting { await receiver.served() }
+                return true
+            }
+            group.addTask {
+                try? await clock.sleep(for: Self.receiverPatience)
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+        if !transition.isPatient { log.warn("New components are not ready to receive; going on without waiting") }
+    }
+
+    private func receivers(of node: NodeState) -> [any ReceiverHandle] {
+        guard let pairs = node.exported?.objectFields?.pairs else { return [] }
+        return pairs.compactMap { pair in
+            guard case .capsule(let capsule) = pair.value else { return nil }
+            return capsule.payload as? any ReceiverHandle
+        }
+    }
+
+    // MARK: Stopping
+
+    /// Stops nodes that have left the graph, each within its deadline.
+    func stop(_ groups: [[StopOrder]]) async {
+        if groups.isEmpty { return }
+        let orders = groups.flatMap { $0 }.flatMap(\.all)
+        directory.leave(orders.map(\.record))
+        await StopOrder.execute(
+            groups,
+            StopOrder.Manner(
+                deadline: settings.shutdownDeadline, clock: settings.services.clock, log: log, directory: directory))
+        for order in orders {
+            let id = order.record.globalID
+            leaving[id] = nil
+            if let run = order.run, !run.hasEnded { stuck[id] = run }
+        }
+    }
+
+    /// As ``stop(_:)``, without waiting for it.
+    private func stopLater(_ groups: [[StopOrder]]) {
+        if groups.isEmpty { return }
+        let latch = Latch()
+        for order in groups.flatMap({ $0 }).flatMap(\.all) {
+            order.run?.withdraw()
+            leaving[order.record.globalID] = latch
+        }
+        works.yield { [self] in
+            await stop(groups)
+            latch.open()
+        }
+    }
+
+    /// Waits until the node that had the same ID before has stopped: its files and metrics are the new one's now.
+    func waitForPredecessor(of node: NodeState) async {
+        guard node.run == nil, isRunning, let latch = leaving[node.record.globalID] else { return }
+        await latch.wait()
+    }
+
+    /// The ID of a node, when an earlier one of that ID did not stop when it should have and still runs.
+    func unended(_ node: NodeState) -> String? {
+        let id = node.record.globalID
+        guard node.instance == nil, let run = stuck[id] else { return nil }
+        if !run.hasEnded { return id }
+        stuck[id] = nil
+        return nil
+    }
+
+    // MARK: Starting
 
     private func start(_ node: NodeState, _ transition: Transition) {
         if let run = node.run, !run.hasEnded || !transition.isLoad { return }
         guard nodesByRecord[ObjectIdentifier(node.record)] === node, let body = body(of: node) else { return }
         // What an earlier run said about itself is history.
         if node.run != nil { node.record.update { $0.reported = nil } }
-        let run = NodeRun(node.record, log: log, body)
+        let run = NodeRun(node.record, log: log, executor: settings.services.executor, body)
         node.run = run
-        starts.yield(run)
+        works.yield { await run.live() }
+        transition.receivers += receivers(of: node)
+        if let instance = node.instance, !instance.hasExported { watchForExport(instance, node.record) }
+    }
+
+    /// Lets dependants go on without what is not exported in time.
+    private func watchForExport(_ instance: any ComponentInstance, _ record: NodeRecord) {
+        let clock = settings.services.clock
+        works.yield { [weak instance] in
+            do { try await clock.sleep(for: Self.exportPatience) } catch { return }
+            if let instance, !instance.hasExported { record.becameOverdue() }
+        }
     }
 
     /// What running a node means; nil for nodes that do not run.
@@ -318,6 +435,10 @@ final class Transition {
     var stops: [[StopOrder]] = []
     /// Nodes to start unless they run, in order.
     var starts: [NodeState] = []
+    /// Receivers of nodes that were started and may not be able to take batches yet.
+    var receivers: [any ReceiverHandle] = []
+    /// Whether it is worth waiting for them.
+    var isPatient = true
     /// Whether nodes came or went.
     var isStructural = false
     /// Whether a configuration is being loaded: nodes that ended by themselves begin again.
