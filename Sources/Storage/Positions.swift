@@ -35,10 +35,14 @@ package final class Positions: Sendable {
         /// Grows with each change; what is on disk is `saved`.
         var version: UInt64 = 0
         var saved: UInt64 = 0
+        /// A file is known that the fingerprints on disk do not tell of.
+        var hasNewFile = false
     }
 
     /// How often upstream writes its file.
     package static let interval: Duration = .seconds(10)
+    /// How soon a new file's fingerprint is written: without it a file that is renamed after a kill is not found.
+    private static let newFileInterval: Duration = .seconds(1)
 
     package let path: String
     private let state: Mutex<State>
@@ -107,8 +111,9 @@ package final class Positions: Sendable {
         let text = String(offset)
         state.withLock { state in
             guard state.positions[key] != text || state.fingerprints[key] != fingerprint else { return }
+            let known = state.fingerprints.updateValue(fingerprint, forKey: key)
+            if known?.inode != fingerprint.inode || known?.device != fingerprint.device { state.hasNewFile = true }
             state.positions[key] = text
-            state.fingerprints[key] = fingerprint
             state.version &+= 1
         }
     }
@@ -125,7 +130,8 @@ package final class Positions: Sendable {
     package func save() throws {
         try writing.withLock { _ in
             let (positions, fingerprints, version, isChanged) = state.withLock { state in
-                (state.positions, state.fingerprints, state.version, state.version != state.saved)
+                state.hasNewFile = false
+                return (state.positions, state.fingerprints, state.version, state.version != state.saved)
             }
             guard isChanged || !Files.exists(path) else { return }
             try Files.replace(path, with: PositionsText.text(positions), mode: 0o600)
@@ -146,17 +152,22 @@ package final class Positions: Sendable {
         }
     }
 
-    /// Writes the file every `interval` until cancelled, and leaves out files that are gone. Call ``save()`` once more
-    /// when every reader has stopped.
+    /// Writes the file every `interval` until cancelled, and soon after a new file was read; leaves out files that are
+    /// gone. Call ``save()`` once more when every reader has stopped.
     package func saveRegularly(
         every interval: Duration = Positions.interval, clock: EngineClock, on pool: BlockingPool, log: Log
     ) async {
+        var due = clock.monotonicNanoseconds &+ interval.nanoseconds
         while true {
             do {
-                try await clock.sleep(for: interval)
+                let soon = clock.monotonicNanoseconds &+ Self.newFileInterval.nanoseconds
+                try await clock.sleep(untilMonotonic: min(due, soon))
+                let isDue = clock.monotonicNanoseconds >= due
+                if isDue { due = clock.monotonicNanoseconds &+ interval.nanoseconds }
+                guard isDue || state.withLock({ $0.hasNewFile }) else { continue }
                 try await pool.run { [self] in
                     try save()
-                    removeMissingFiles()
+                    if isDue { removeMissingFiles() }
                 }
             } catch is CancellationError {
                 return

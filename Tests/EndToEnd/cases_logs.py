@@ -62,7 +62,8 @@ class Writer(threading.Thread):
                 handle.write(lines.encode())
                 handle.flush()
                 self.written[index] += self.per_tick
-                if self.rotate_every and (tick + index * 7) % self.rotate_every == self.rotate_every - 1:
+                # A file that is renamed before anybody has seen it is nobody's.
+                if self.rotate_every and tick >= 80 and (tick + index * 7) % self.rotate_every == self.rotate_every - 1:
                     handle.close()
                     path = f"{self.directory}/logs/{index}.log"
                     os.rename(path, f"{path}.{tick}")

@@ -55,6 +55,27 @@ struct RenamedWhileDownTests {
         live(["app.log"], ["last"])
     }
 
+    @Test("A kill right after the first lines does not lose a file that is renamed then")
+    func killedEarly() {
+        directory.write("one\ntwo\n", to: "app.log")
+        do {
+            let harness = harness()
+            harness.start(config(["app.log"]))
+            #expect(harness.settle(until: { lines(harness) == ["one", "two"] }))
+            let beside = directory["data"] + "/loki.source.file.test/positions.yml.fingerprints"
+            #expect(
+                harness.settle(until: {
+                    harness.advance(by: .milliseconds(250))
+                    return Files.exists(beside)
+                }))
+            // Well before the interval at which positions are written; the harness goes away without a graceful end.
+        }
+        directory.append("three\n", to: "app.log")
+        directory.move("app.log", to: "app.log.1")
+        directory.write("fresh and rather long\n", to: "app.log")
+        live(["app.log"], ["three", "fresh and rather long"])
+    }
+
     @Test("A file whose new one is not there yet is read to its end")
     func renamedWithoutSuccessor() {
         directory.write("one\n", to: "app.log")
