@@ -87,6 +87,7 @@ let package = Package(
         // Level 4: families
         module("DiscoveryComponents", kit),
         module("LokiComponents", kit),
+        module("OtelcolComponents", kit),
         module("PlatformComponents", kit),
         module("PrometheusComponents", kit),
         module("PrometheusExporters", kit + ["CLinux"]),
@@ -104,7 +105,8 @@ let package = Package(
             "InvarCLI",
             [
                 "AlloySyntax", "ComponentKit", "Console", "DiscoveryComponents", "LokiComponents",
-                "PlatformComponents", "PrometheusComponents", "PrometheusExporters", "Runtime", "SelfMetrics",
+                "OtelcolComponents", "PlatformComponents", "PrometheusComponents", "PrometheusExporters", "Runtime",
+                "SelfMetrics",
                 "Storage", "Telemetry", "TextFormats", "Transport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -140,6 +142,7 @@ let package = Package(
         tests("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats", "TestKit"]),
         tests("DiscoveryComponents", kit + ["TestKit"]),
         tests("LokiComponents", kit + ["TestKit"]),
+        tests("OtelcolComponents", kit + ["TestKit"]),
         tests("PlatformComponents", kit + ["TestKit"]),
         tests("PrometheusComponents", kit + ["TestKit"]),
         tests("PrometheusExporters", kit + ["TestKit"]),
@@ -150,7 +153,7 @@ let package = Package(
             name: "CatalogueTests",
             dependencies: [
                 "AlloySyntax", "ComponentKit", "DiscoveryComponents", "Essentials", "LokiComponents",
-                "PlatformComponents", "PrometheusComponents", "PrometheusExporters", "TextFormats",
+                "OtelcolComponents", "PlatformComponents", "PrometheusComponents", "PrometheusExporters", "TextFormats",
             ],
             exclude: ["Facts"], swiftSettings: swiftSettings),
     ],

@@ -69,14 +69,16 @@ install_packages() {
 
 if [ ${#missing[@]} -gt 0 ]; then install_packages; fi
 
-# The deployment tests render charts with Helm's own engine, which is a Python package.
+# The deployment tests render charts with Helm's own engine, the end-to-end cases send with the OpenTelemetry SDK: both are
+# Python packages.
 if [ "$purpose" = test ]; then
     cd "$(dirname "$0")/.."
-    wanted_python=Tests/Deploy/requirements.txt
-    if ! cmp -s "$wanted_python" .venv/requirements.txt; then
-        echo "Installing the Python packages of $wanted_python into .venv."
+    wanted_python=$(cat Tests/Deploy/requirements.txt Tests/EndToEnd/requirements.txt)
+    if [ "$wanted_python" != "$(cat .venv/requirements.txt 2>/dev/null)" ]; then
+        echo "Installing the Python packages of Tests/*/requirements.txt into .venv."
         python3 -m venv .venv
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement "$wanted_python"
-        cp "$wanted_python" .venv/requirements.txt
+        printf '%s\n' "$wanted_python" >.venv/wanted.txt
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement .venv/wanted.txt
+        mv .venv/wanted.txt .venv/requirements.txt
     fi
 fi

@@ -5,6 +5,7 @@ import DiscoveryComponents
 import Essentials
 import Glibc
 import LokiComponents
+import OtelcolComponents
 import PlatformComponents
 import PrometheusComponents
 import PrometheusExporters
@@ -16,7 +17,8 @@ import Transport
 
 /// Every component of every family: the one place that knows them all.
 package let allComponents: [any Component.Type] =
-    discoveryComponents + lokiComponents + platformComponents + prometheusComponents + prometheusExporters
+    discoveryComponents + lokiComponents + otelcolComponents + platformComponents + prometheusComponents
+    + prometheusExporters
 
 /// The parts of a running program, made from the command line's choices.
 struct Engine {

@@ -3,6 +3,7 @@ import ComponentKit
 import DiscoveryComponents
 import Essentials
 import LokiComponents
+import OtelcolComponents
 import PlatformComponents
 import PrometheusComponents
 import PrometheusExporters
@@ -10,7 +11,8 @@ import TextFormats
 
 /// Every component of every family.
 let allComponents: [any Component.Type] =
-    discoveryComponents + lokiComponents + platformComponents + prometheusComponents + prometheusExporters
+    discoveryComponents + lokiComponents + otelcolComponents + platformComponents + prometheusComponents
+    + prometheusExporters
 
 /// The checked-in facts about what Alloy accepts and exports.
 enum Facts {

@@ -14,13 +14,14 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import cases_logs
 import cases_metrics
+import cases_otel
 import cases_program
 from harness import BINARY, Directory, Failure, Skip
 
 
 def all_cases():
-    for module in (cases_program, cases_metrics, cases_logs):
-        for name, case in vars(module).items():
+    for module in (cases_program, cases_metrics, cases_logs, cases_otel):
+        for name, case in list(vars(module).items()):
             if name.startswith("case_"):
                 yield name.removeprefix("case_").replace("_", "-"), case
 

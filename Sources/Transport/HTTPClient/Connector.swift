@@ -257,6 +257,9 @@ struct ClientChannelSetup: Sendable {
         ) { child in child.close() }
         let watch = HTTP2Watch()
         try pipeline.addHandler(HTTP2WatchHandler(watch))
+        if let keepalive = settings.keepalive, keepalive.interval > .zero {
+            try pipeline.addHandler(HTTP2KeepaliveHandler(keepalive, on: channel.eventLoop))
+        }
         return .http2(channel, multiplexer, watch)
     }
 }

@@ -16,6 +16,8 @@ package struct HTTPClientSettings: Sendable, Equatable {
     package var isHTTP2Enabled = true
     /// Speak HTTP/2 without TLS and without asking (gRPC).
     package var usesHTTP2PriorKnowledge = false
+    /// When an HTTP/2 server is asked for a sign of life; nil is never.
+    package var keepalive: HTTP2Keepalive?
     /// Resolve the host at every connection and take one of its addresses at random.
     package var usesRoundRobinDNS = false
     /// Sent unless the request has its own.

@@ -7,6 +7,7 @@ import NIOHTTP2
 /// answered. A client that does not answer is cut off here.
 final class HTTP2GuardHandler: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
+    typealias OutboundOut = HTTP2Frame
 
     private static let longestAnswer: Duration = .seconds(10)
 
@@ -14,11 +15,17 @@ final class HTTP2GuardHandler: ChannelInboundHandler {
     private let timer: LoopTimer
     private let end: ChannelEnd
     private var streams = 0
+    private let pingPolicy: HTTP2PingPolicy?
+    private var lastPing: NIODeadline?
+    private var strikes = 0
 
     /// Reaches the channel from the timer, which is made before the handler has a context.
     private final class ChannelEnd { var context: ChannelHandlerContext? }
 
-    init(on eventLoop: any EventLoop, idleTimeout: Duration?, answerTimeout: Duration?) {
+    init(
+        on eventLoop: any EventLoop, idleTimeout: Duration?, answerTimeout: Duration?, pingPolicy: HTTP2PingPolicy?
+    ) {
+        self.pingPolicy = pingPolicy
         let end = ChannelEnd()
         self.end = end
         timer = LoopTimer(on: eventLoop) { end.context?.close(promise: nil) }
@@ -40,7 +47,31 @@ final class HTTP2GuardHandler: ChannelInboundHandler {
         end.context = nil
     }
 
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .ping(_, ack: false) = unwrapInboundIn(data).payload { pinged(context) }
+        context.fireChannelRead(data)
+    }
+
+    /// Three pings too early, with nothing asked in between, end the connection, as in gRPC's servers.
+    private func pinged(_ context: ChannelHandlerContext) {
+        guard let pingPolicy else { return }
+        let now = NIODeadline.now()
+        let least: TimeAmount =
+            streams == 0 && !pingPolicy.permitsWithoutStreams ? .hours(2) : pingPolicy.minimumInterval.timeAmount
+        if let lastPing, now < lastPing + least { strikes += 1 }
+        lastPing = now
+        guard strikes > 2 else { return }
+        let reason = ByteBuffer(string: "too_many_pings")
+        let frame = HTTP2Frame(
+            streamID: .rootStream,
+            payload: .goAway(lastStreamID: .maxID, errorCode: .enhanceYourCalm, opaqueData: reason))
+        let bound = context.loopBound
+        context.writeAndFlush(wrapOutboundOut(frame)).whenComplete { _ in bound.value.close(promise: nil) }
+    }
+
     func streamOpened() {
+        strikes = 0
+        lastPing = nil
         streams += 1
         timer.clear()
     }

@@ -226,6 +226,12 @@ package final class HTTPServer: Sendable {
             || response.status.code < 200
         let mayHaveLength = response.status.code >= 200 && response.status.code != 204 && response.status.code != 304
         do {
+            if let trailers = response.trailers, exchange.isHTTP2, !isBodiless {
+                var body: ByteBuffer?
+                if case .bytes(let bytes) = response.body, !bytes.isEmpty { body = ByteBuffer(bytes: bytes) }
+                return try await exchange.respond(
+                    head(response.status, fields, exchange), body, trailers: trailers.storage)
+            }
             switch response.body {
             case .empty:
                 if mayHaveLength, !fields.contains("content-length") { fields["content-length"] = "0" }

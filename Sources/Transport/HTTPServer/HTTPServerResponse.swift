@@ -19,6 +19,8 @@ package struct HTTPServerResponse: Sendable {
     package var fields: HTTPFields
     /// The body.
     package var body: Body
+    /// Sent after the body when not nil (gRPC's status); in HTTP/1.1 only when the body is chunked.
+    package var trailers: HTTPFields?
 
     /// An answer with any body.
     package init(_ status: HTTPStatus, fields: HTTPFields = [:], body: Body = .empty) {

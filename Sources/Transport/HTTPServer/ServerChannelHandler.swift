@@ -53,7 +53,7 @@ final class ServerChannelHandler: ChannelDuplexHandler {
         readTimer = LoopTimer(on: context.eventLoop) { [unowned self] in readingExpired() }
         writeTimer = LoopTimer(on: context.eventLoop) { [unowned self] in writingExpired() }
         // A fresh connection owes its first request as promptly as one that has begun to send it.
-        if !isHTTP2 { readTimer?.set(.after(settings.readTimeout)) }
+        if !isHTTP2 { readTimer?.set(.after(settings.readHeaderTimeout ?? settings.readTimeout)) }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -80,15 +80,16 @@ final class ServerChannelHandler: ChannelDuplexHandler {
     func bytesArrived() {
         guard reading == .idle else { return }
         reading = .head
-        readTimer?.set(.after(settings.readTimeout))
+        readTimer?.set(.after(settings.readHeaderTimeout ?? settings.readTimeout))
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
             reading = .body
-            if isHTTP2 { readTimer?.set(.after(settings.readTimeout)) }
-            closesAfterResponse = !isHTTP2 && (!head.isKeepAlive || head.version.minor == 0)
+            if isHTTP2 || settings.readHeaderTimeout != nil { readTimer?.set(.after(settings.readTimeout)) }
+            closesAfterResponse =
+                !isHTTP2 && (!head.isKeepAlive || head.version.minor == 0 || !settings.keepsAlive)
             let exchange = ServerExchange(head, self, on: context.channel, isSecure: isSecure)
             self.exchange = exchange
             inlet.push(exchange)
@@ -173,13 +174,13 @@ final class ServerChannelHandler: ChannelDuplexHandler {
     }
 
     func respond(
-        _ exchange: ServerExchange, _ head: HTTPResponseHead, _ body: ByteBuffer?, closes: Bool,
-        promise: EventLoopPromise<Void>
+        _ exchange: ServerExchange, _ head: HTTPResponseHead, _ body: ByteBuffer?, _ trailers: HTTPHeaders?,
+        closes: Bool, promise: EventLoopPromise<Void>
     ) {
         guard let context = begin(exchange, closes: closes, promise) else { return }
         context.write(wrapOutboundOut(.head(prepared(head))), promise: nil)
         if let body { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
-        writeEnd(exchange, context, nil, promise)
+        writeEnd(exchange, context, trailers, promise)
     }
 
     func writeHead(

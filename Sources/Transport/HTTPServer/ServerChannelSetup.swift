@@ -70,9 +70,15 @@ struct ServerChannelSetup: Sendable {
         let idle = settings.idleTimeout.flatMap { $0 > .zero ? $0.timeAmount : nil }
         let supervisor = NIOHTTP2ServerConnectionManagementHandler(
             eventLoop: channel.eventLoop,
-            configuration: .init(maxIdleTime: idle, maxAge: nil, maxGraceTime: nil, keepalive: nil))
+            configuration: .init(
+                maxIdleTime: idle, maxAge: settings.maximumConnectionAge?.timeAmount,
+                maxGraceTime: settings.maximumConnectionAgeGrace?.timeAmount,
+                keepalive: settings.keepalive.map {
+                    .init(pingInterval: $0.interval.timeAmount, ackTimeout: $0.timeout.timeAmount)
+                }))
         let guardian = HTTP2GuardHandler(
-            on: channel.eventLoop, idleTimeout: settings.idleTimeout, answerTimeout: settings.readTimeout)
+            on: channel.eventLoop, idleTimeout: settings.idleTimeout, answerTimeout: settings.readTimeout,
+            pingPolicy: settings.pingPolicy)
         let pipeline = channel.pipeline.syncOperations
         _ = try pipeline.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: connection, streamConfiguration: stream,
@@ -117,7 +123,7 @@ final class ServerNegotiator: ChannelInboundHandler, RemovableChannelHandler {
             setup.observer.connectionFailed(.headerTimeout)
             bound.value.close(promise: nil)
         }
-        timer?.set(.after(setup.settings.readTimeout))
+        timer?.set(.after(setup.settings.readHeaderTimeout ?? setup.settings.readTimeout))
     }
 
     func handlerRemoved(context: ChannelHandlerContext) { timer?.stop() }

@@ -64,10 +64,10 @@ final class ServerExchange: Sendable {
     func setTrailers(_ trailers: HTTPHeaders) { state.withLock { $0.trailers = trailers } }
 
     /// Sends head, bytes and end in one go.
-    func respond(_ head: HTTPResponseHead, _ body: ByteBuffer?) async throws {
+    func respond(_ head: HTTPResponseHead, _ body: ByteBuffer?, trailers: HTTPHeaders? = nil) async throws {
         let closes = beginHead()
         try await onLoop { handler, promise in
-            handler.respond(self, head, body, closes: closes, promise: promise)
+            handler.respond(self, head, body, trailers, closes: closes, promise: promise)
         }
     }
 

@@ -1,0 +1,32 @@
+import CLinux
+
+/// How much memory the process uses and may use.
+package enum ProcessMemory {
+    /// Bytes allocated and not freed; what the allocator keeps for later does not count.
+    package static var inUse: Int {
+        let information = mallinfo2()
+        return Int(clamping: information.uordblks) + Int(clamping: information.hblkhd)
+    }
+
+    /// Bytes the process may use: the limit of its control group, else the machine's memory.
+    package static var total: Int {
+        let limits = [
+            number(in: "/sys/fs/cgroup/memory.max"), number(in: "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+            machine,
+        ]
+        return limits.compactMap(\.self).filter { $0 > 0 }.min() ?? 1 << 30
+    }
+
+    private static func number(in path: String) -> Int? {
+        guard let text = try? Files.readText(path, limit: .kibibytes(4)) else { return nil }
+        return Int(text.filter { $0.isNumber })
+    }
+
+    private static var machine: Int? {
+        guard let text = try? Files.readText("/proc/meminfo", limit: .mebibytes(1)) else { return nil }
+        for line in text.split(separator: "\n") where line.hasPrefix("MemTotal:") {
+            return Int(line.filter { $0.isNumber }).map { $0 * 1024 }
+        }
+        return nil
+    }
+}

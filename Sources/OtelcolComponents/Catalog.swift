@@ -1,0 +1,16 @@
+package import ComponentKit
+
+/// The `otelcol.*` components, sorted by name.
+package let otelcolComponents: [any Component.Type] = [
+    OtelcolAuthBasic.self,
+    OtelcolAuthBearer.self,
+    OtelcolAuthHeaders.self,
+    OtelcolAuthOAuth2.self,
+    OtelcolExporterDebug.self,
+    OtelcolExporterOTLP.self,
+    OtelcolExporterOTLPHTTP.self,
+    OtelcolProcessorBatch.self,
+    OtelcolProcessorMemoryLimiter.self,
+    OtelcolReceiverOTLP.self,
+    OtelcolStorageFile.self,
+]

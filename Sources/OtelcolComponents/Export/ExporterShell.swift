@@ -1,0 +1,54 @@
+import ComponentKit
+import Essentials
+import Synchronization
+import Telemetry
+
+/// The life of an exporter: its receiver and, while it runs, an ``ExportPipeline`` made from its arguments.
+///
+/// A component keeps one, makes it in `init` and calls ``run(_:_:)`` from its `run`. When the settings change the old
+/// pipeline drains before the new one takes batches; until then senders are asked to come back.
+final class ExporterShell<Arguments: Sendable>: Sendable {
+    /// What settings are made into.
+    struct Made {
+        var queue: SendingQueue
+        var retry: RetryOnFailure
+        var destination: any ExportDestination
+        /// For people: where batches go.
+        var name: String
+        /// Called when the pipeline has ended.
+        var close: @Sendable () -> Void
+    }
+
+    private let arguments: Live<Arguments>
+    private let context: Context<InputExports>
+    private let pipeline = Mutex<ExportPipeline?>(nil)
+
+    init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) {
+        self.arguments = arguments
+        self.context = context
+        let receiver = context.makeReceiver(OTLPBatch.self)
+        receiver.install { [weak self] (batch: OTLPBatch) async throws(DeliveryError) in
+            guard let pipeline = self?.pipeline.withLock({ $0 }) else {
+                throw .retry(after: .seconds(1), "the exporter is not running")
+            }
+            try await pipeline.take(batch)
+        }
+        context.export(InputExports(input: receiver))
+    }
+
+    /// Sends until cancelled. `settings` is what a change of makes everything anew; `make` connects nothing yet.
+    func run<Settings: Equatable & Sendable>(
+        _ settings: @Sendable (Arguments) -> Settings,
+        _ make: @escaping @Sendable (Settings, Context<InputExports>) throws -> Made
+    ) async throws {
+        try await arguments.whileCurrent(settings) { [self] settings in
+            let made = try make(settings, context)
+            defer { made.close() }
+            let next = ExportPipeline(
+                queue: made.queue, retry: made.retry, destination: made.destination, context: context,
+                exporter: context.componentID)
+            context.report(.healthy("sending to \(made.name)"))
+            try await next.run { [self] isTaking in pipeline.withLock { $0 = isTaking ? next : nil } }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+import AlloySyntax
+import ComponentKit
+import Essentials
+import Telemetry
+import TextFormats
+import Transport
+import Wire
+
+/// Takes OTLP export requests into the graph and says what became of them, over gRPC and HTTP.
+///
+/// OTLP specification 1.7: "OTLP/gRPC Response", "OTLP/HTTP Response".
+final class OTLPIntake: Sendable {
+    private let output: @Sendable () -> OTLPOutput
+    private let ledger: ComponentLedger
+    private let memory: MemoryAccount
+    private let http: ReceiverMetrics
+    private let grpc: ReceiverMetrics
+
+    init<Exports: WritableBlock>(
+        _ context: Context<Exports>, receiver: String, output: @escaping @Sendable () -> OTLPOutput
+    ) {
+        self.output = output
+        ledger = context.ledger
+        memory = context.memory
+        http = ReceiverMetrics(context.metrics, receiver: receiver, transport: "http")
+        grpc = ReceiverMetrics(context.metrics, receiver: receiver, transport: "grpc")
+    }
+
+    private static let noMemory = DeliveryError.overloaded(
+        retryAfter: .seconds(1), "data refused due to high memory usage")
+
+    // MARK: gRPC
+
+    /// The response to a call, encoded.
+    func take(_ request: GRPCRequest, _ kind: OTLPBatch.Kind, _ client: OTLPClient?) async throws(GRPCStatus) -> [UInt8]
+    {
+        if let timeout = request.timeout, timeout <= .zero {
+            throw GRPCStatus(.deadlineExceeded, "the call's deadline has passed")
+        }
+        let batch: OTLPBatch
+        do throws(ProtobufError) {
+            batch = try OTLPScanner.batch(request.message, as: kind, client: client)
+        } catch {
+            throw GRPCStatus(.internal, "grpc: error unmarshalling request: \(error)")
+        }
+        do throws(DeliveryError) {
+            try await deliver(batch, grpc)
+            return OTLPResponse().encoded
+        } catch {
+            switch error.kind {
+            case .overloaded(let wait):
+                throw GRPCStatus(.resourceExhausted, error.message, retryDelay: wait ?? .seconds(1))
+            case .retry(let wait): throw GRPCStatus(.unavailable, error.message, retryDelay: wait)
+            case .rejected: throw GRPCStatus(.internal, error.message)
+            }
+        }
+    }
+
+    // MARK: HTTP
+
+    /// The response to a request whose body is an export request in protobuf or JSON.
+    func take(
+        _ request: HTTPServerRequest, _ kind: OTLPBatch.Kind, _ client: OTLPClient?, _ server: HTTPServerArguments
+    ) async -> HTTPServerResponse {
+        let isJSON: Bool
+        switch request.mediaType {
+        case "application/x-protobuf": isJSON = false
+        case "application/json": isJSON = true
+        default:
+            return .text(
+                .unsupportedMediaType,
+                "415 unsupported media type, supported: [application/json, application/x-protobuf]\n")
+        }
+        let expected = 2 * min(request.body.announcedLength ?? 1 << 16, server.maximumBody)
+        guard memory.reserve(expected) else { return Self.failure(Self.noMemory, isJSON) }
+        defer { memory.release(expected) }
+        let batch: OTLPBatch
+        do throws(HTTPBodyError) {
+            batch = try await self.batch(of: request, kind, client, isJSON, server)
+        } catch {
+            // The body is too large for good; the rest is what the specification calls malformed.
+            let status: HTTPStatus = error.status.code == 413 ? error.status : .badRequest
+            return Self.failure(status, 3, "\(error)", isJSON)
+        }
+        do throws(DeliveryError) {
+            try await deliver(batch, http)
+        } catch {
+            return Self.failure(error, isJSON)
+        }
+        let answer = OTLPResponse()
+        return isJSON
+            ? .json(.ok, answer.json(kind)) : .bytes(.ok, answer.encoded, type: "application/x-protobuf")
+    }
+
+    private func batch(
+        of request: HTTPServerRequest, _ kind: OTLPBatch.Kind, _ client: OTLPClient?, _ isJSON: Bool,
+        _ server: HTTPServerArguments
+    ) async throws(HTTPBodyError) -> OTLPBatch {
+        var body = try await server.body(of: request)
+        if isJSON {
+            do throws(OTLPJSONError) {
+                body = try body.withRawBytes { text throws(OTLPJSONError) in try OTLPJSON.decode(text, as: kind) }
+            } catch {
+                throw .malformed("\(error)")
+            }
+        }
+        do throws(ProtobufError) {
+            return try OTLPScanner.batch(body, as: kind, client: client)
+        } catch {
+            throw .malformed("\(error)")
+        }
+    }
+
+    private func deliver(_ batch: OTLPBatch, _ metrics: ReceiverMetrics) async throws(DeliveryError) {
+        if batch.itemCount == 0 { return }
+        let bytes = batch.byteCount
+        guard memory.reserve(bytes) else {
+            metrics.refused(batch)
+            throw Self.noMemory
+        }
+        defer { memory.release(bytes) }
+        var moving = batch
+        let output = output()
+        do throws(DeliveryError) {
+            try await output.deliver(&moving)
+        } catch {
+            metrics.refused(batch)
+            if error.isRetryable, error.anyTaken {
+                // The client comes again with everything, but these have been passed on.
+                ledger.originated(batch.itemCount)
+                ledger.delivered(batch.itemCount)
+            } else if !error.isRetryable {
+                ledger.originated(batch.itemCount)
+                output[batch.kind].giveUp(batch, after: error)
+            }
+            throw error
+        }
+        ledger.originated(batch.itemCount)
+        metrics.accepted(batch)
+    }
+
+    // MARK: Failures
+
+    private static func failure(_ error: DeliveryError, _ isJSON: Bool) -> HTTPServerResponse {
+        switch error.kind {
+        case .overloaded(let wait):
+            var response = failure(.tooManyRequests, 8, error.message, isJSON)
+            response.fields["retry-after"] = seconds(wait)
+            return response
+        case .retry(let wait):
+            var response = failure(.serviceUnavailable, 14, error.message, isJSON)
+            response.fields["retry-after"] = seconds(wait)
+            return response
+        case .rejected: return failure(.internalServerError, 13, error.message, isJSON)
+        }
+    }
+
+    private static func seconds(_ wait: Duration?) -> String {
+        "\(Int(min(max(1, (wait ?? .seconds(1)).seconds.rounded(.up)), 3600)))"
+    }
+
+    /// A `google.rpc.Status` in the encoding of the request.
+    private static func failure(
+        _ status: HTTPStatus, _ code: UInt64, _ message: String, _ isJSON: Bool
+    ) -> HTTPServerResponse {
+        if isJSON {
+            var text = Array("{\"code\":\(code),\"message\":".utf8)
+            JSONWriter().append(message, to: &text)
+            text.append(UInt8(ascii: "}"))
+            return .json(status, text)
+        }
+        var writer = ProtobufWriter(capacity: 64)
+        writer.field(1, varint: code)
+        writer.field(2, string: message)
+        return .bytes(status, writer.bytes, type: "application/x-protobuf")
+    }
+}
