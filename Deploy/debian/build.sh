@@ -4,8 +4,7 @@
 #   swift build --configuration release --static-swift-stdlib --product invar
 #   Deploy/debian/build.sh .build/release/invar [DIRECTORY]
 #
-# Writes invar_VERSION_ARCHITECTURE.deb into DIRECTORY (the current one) and prints its path. A binary that needs the
-# Swift runtime as shared libraries is packed together with them.
+# Writes invar_VERSION_ARCHITECTURE.deb into DIRECTORY (the current one) and prints its path.
 set -euo pipefail
 umask 022
 
@@ -20,6 +19,7 @@ binary=$(readlink -f "$1")
 output=$(readlink -f "${2:-.}")
 here=$(dirname "$(readlink -f "$0")")
 root=$(readlink -f "$here/../..")
+if ldd "$binary" | grep -q '/lib/swift/linux/'; then fail "$1 needs the Swift runtime; build it with --static-swift-stdlib"; fi
 for tool in dpkg-deb dpkg-shlibdeps strip; do
     command -v "$tool" >/dev/null || fail "$tool is missing: install dpkg-dev and binutils"
 done
@@ -35,20 +35,8 @@ architecture=$(dpkg --print-architecture)
 install -d "$tree"/DEBIAN "$tree"/usr/bin "$tree"/usr/lib/systemd/system "$tree"/usr/lib/sysusers.d \
     "$tree"/usr/share/doc/invar "$tree"/etc/default "$tree"/etc/invar
 
-# The dynamic linker finds what lies beside the program itself, wherever a link to it is.
-programs=("$tree/usr/bin/invar")
-runtime=$(ldd "$binary" | awk '$3 ~ /\/lib\/swift\/linux\// {print $3}')
-if [ -n "$runtime" ]; then
-    install -d "$tree/usr/lib/invar"
-    programs=("$tree/usr/lib/invar/invar")
-    ln -s ../lib/invar/invar "$tree/usr/bin/invar"
-    while read -r library; do
-        install -m 0644 "$library" "$tree/usr/lib/invar/"
-        programs+=("$tree/usr/lib/invar/$(basename "$library")")
-    done <<<"$runtime"
-fi
-install -m 0755 "$binary" "${programs[0]}"
-strip --strip-unneeded "${programs[@]}"
+install -m 0755 "$binary" "$tree/usr/bin/invar"
+strip --strip-unneeded "$tree/usr/bin/invar"
 
 install -m 0644 "$here/../systemd/invar.service" "$tree/usr/lib/systemd/system/"
 install -m 0644 "$here/sysusers.conf" "$tree/usr/lib/sysusers.d/invar.conf"
@@ -64,8 +52,7 @@ printf '%s\n' /etc/default/invar /etc/invar/config.alloy >"$tree/DEBIAN/conffile
 # dpkg-shlibdeps wants to stand beside a source package.
 install -d "$work/debian"
 printf 'Source: invar\n\nPackage: invar\nArchitecture: any\n' >"$work/debian/control"
-depends=$(cd "$work" && dpkg-shlibdeps -O --warnings=0 -l"$tree/usr/lib/invar" --ignore-missing-info \
-    "${programs[@]/#/-e}" | sed -n 's/^shlibs:Depends=//p')
+depends=$(cd "$work" && dpkg-shlibdeps -O -e"$tree/usr/bin/invar" | sed -n 's/^shlibs:Depends=//p')
 [ -n "$depends" ] || fail "dpkg-shlibdeps found no libraries"
 
 cat >"$tree/DEBIAN/control" <<CONTROL

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
+import yaml
 from binary import ROOT, Skip, binary
 from helmfile import DEPLOY
 from manifests import Failure, equal, expect
@@ -28,6 +29,13 @@ def run(*command, seconds=600, **options):
     return done.stdout
 
 
+def linked():
+    """The release binary, if it runs where no toolchain is, as `make release` makes it."""
+    if "/lib/swift/linux/" in run("ldd", binary()):
+        raise Skip("the release binary needs the Swift runtime; build it with `make release`")
+    return binary()
+
+
 class Package:
     """The package, built once for the cases that look at it."""
 
@@ -37,7 +45,7 @@ class Package:
     @classmethod
     def built(cls):
         need("dpkg-deb", "dpkg-shlibdeps", "strip")
-        program = binary()
+        program = linked()
         if cls.path is None:
             cls.directory = tempfile.TemporaryDirectory()
             cls.path = run(os.path.join(DEPLOY, "debian", "build.sh"), program, cls.directory.name).strip()
@@ -177,11 +185,9 @@ class Image:
 
 def case_image_runs():
     need("buildah", "mmdebstrap")
-    program = binary()
+    program = linked()
     if os.geteuid() != 0:
         raise Skip("the image is built as root")
-    if "/lib/swift/linux/" in run("ldd", program):
-        raise Skip("the release binary is not linked with --static-swift-stdlib")
     with tempfile.TemporaryDirectory() as directory:
         image = Image(directory)
         done = subprocess.run(
@@ -246,3 +252,14 @@ def case_image_ignores_the_rest():
     for name in copied:
         expect(f"!{name}" in rules, f"{name} is copied and ignored")
         expect(os.path.exists(os.path.join(ROOT, name)), f"{name} is not there")
+
+
+def case_versions_agree():
+    with open(os.path.join(ROOT, "Sources", "InvarCLI", "Invar.swift")) as file:
+        version = re.search(r'static let version = "([^"]+)"', file.read()).group(1)
+    with open(os.path.join(DEPLOY, "charts", "invar", "Chart.yaml")) as file:
+        chart = yaml.safe_load(file)
+    equal(chart["appVersion"], version, "appVersion of the chart")
+    with open(os.path.join(ROOT, "Docs", "Deployment.md")) as file:
+        named = set(re.findall(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.]*\d)", file.read()))
+    equal(named, {version}, "versions in the documentation")
