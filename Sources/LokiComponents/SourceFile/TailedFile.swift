@@ -109,11 +109,12 @@ final class TailedFile: Sendable {
         }
     }
 
-    /// Plans the next look: at first after `minimum`, then after twice as long each time nothing happened.
+    /// Plans the next look: at first after `minimum`, then after twice as long each time nothing happened. Counted from
+    /// when this one was due, not from when its reading ended, or every second round of looks would find nothing due.
     func postponeLook(from now: Int64, minimum: Int64, maximum: Int64, isQuiet: Bool) {
         state.withLock { state in
             let delay = isQuiet && state.schedule.delay > 0 ? min(state.schedule.delay &* 2, maximum) : minimum
-            state.schedule = Schedule(next: now &+ delay, delay: delay)
+            state.schedule = Schedule(next: max(state.schedule.next &+ delay, now), delay: delay)
         }
     }
 

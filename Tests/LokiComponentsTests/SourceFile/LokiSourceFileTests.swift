@@ -2,6 +2,7 @@ import AlloySyntax
 import ComponentKit
 import Essentials
 import Foundation
+import SelfMetrics
 import Storage
 import Telemetry
 import TestKit
@@ -286,5 +287,20 @@ struct LokiSourceFileTests {
                 return lines(harness).count == 2000
             }))
         #expect(harness.finish() == [])
+    }
+
+    @Test("Looks at a file keep their distance however long reading takes")
+    func looksOnTime() {
+        let file = TailedFile(
+            key: PositionKey(path: "/nowhere", labels: "{}"), labels: .empty, position: nil,
+            options: FileTail.Options(), decoder: .verbatim, metrics: MetricRegistry().scope(), firstLook: 1_000)
+        file.postponeLook(from: 1_040, minimum: 250, maximum: 1_000, isQuiet: false)
+        #expect(file.nextLook == 1_250)
+        file.postponeLook(from: 1_251, minimum: 250, maximum: 1_000, isQuiet: true)
+        #expect(file.nextLook == 1_750)
+        file.postponeLook(from: 1_752, minimum: 250, maximum: 1_000, isQuiet: true)
+        #expect(file.nextLook == 2_750)
+        file.postponeLook(from: 9_000, minimum: 250, maximum: 1_000, isQuiet: false)
+        #expect(file.nextLook == 9_000)
     }
 }
