@@ -3,9 +3,12 @@ package import ComponentKit
 /// The `loki.*` components, sorted by name.
 package let lokiComponents: [any Component.Type] = [
     LokiEcho.self,
+    LokiEnrich.self,
     LokiProcess.self,
     LokiRelabel.self,
     LokiSourceAPI.self,
     LokiSourceFile.self,
+    LokiSourceGELF.self,
+    LokiSourceSyslog.self,
     LokiWrite.self,
 ]
