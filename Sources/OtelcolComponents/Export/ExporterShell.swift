@@ -47,8 +47,15 @@ final class ExporterShell<Arguments: Sendable>: Sendable {
             let next = ExportPipeline(
                 queue: made.queue, retry: made.retry, destination: made.destination, context: context,
                 exporter: context.componentID)
-            context.report(.healthy("sending to \(made.name)"))
-            try await next.run { [self] isTaking in pipeline.withLock { $0 = isTaking ? next : nil } }
+            do {
+                try await next.run { [self] isTaking in
+                    pipeline.withLock { $0 = isTaking ? next : nil }
+                    if isTaking { context.report(.healthy("sending to \(made.name)")) }
+                }
+            } catch {
+                context.report(.unhealthy("\(error)"))
+                throw error
+            }
         }
     }
 }
