@@ -78,7 +78,7 @@ let package = Package(
 
         // Level 2: substrates
         module("Wire", ["Telemetry", "Compression", "TextFormats"]),
-        module("Storage", ["TextFormats"]),
+        module("Storage", ["SelfMetrics", "TextFormats"]),
         module("Transport", ["SelfMetrics", "Compression", "TextFormats", "CLinux"] + nio),
 
         // Level 3: the component author's kit
@@ -127,6 +127,15 @@ let package = Package(
         .executableTarget(
             name: "exposition-benchmark", dependencies: ["Essentials", "Telemetry", "Wire"],
             path: "Benchmarks/Exposition", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "reliability-benchmark", dependencies: ["Compression", "Essentials", "Storage", "Telemetry", "Wire"],
+            path: "Benchmarks/Reliability", swiftSettings: swiftSettings),
+
+        // Mutated inputs for every reader of untrusted bytes; never part of the program
+        .executableTarget(
+            name: "fuzz",
+            dependencies: ["AlloySyntax", "Compression", "Essentials", "Storage", "Telemetry", "TextFormats", "Wire"],
+            path: "Fuzz", exclude: ["Corpus"], swiftSettings: swiftSettings),
 
         // Tests
         module("TestKit", kit + ["Runtime"]),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds in release and measures: the whole program from log files to Loki, then the codecs.
+# Builds in release and measures: the whole program from log files to Loki, then the codecs, the ledger and the queue.
 # Usage: run.sh [logs|codecs] [arguments of logs-benchmark]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +12,7 @@ if [ "$what" = all ] || [ "$what" = logs ]; then
     .build/release/logs-benchmark .build/release/invar "$@"
 fi
 if [ "$what" = all ] || [ "$what" = codecs ]; then
-    for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark; do
+    for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark reliability-benchmark; do
         echo "== $benchmark =="
         swift run -c release --static-swift-stdlib "$benchmark"
     done

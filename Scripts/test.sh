@@ -9,6 +9,17 @@ log=$(mktemp)
 failures=$(mktemp)
 trap 'rm -f "$log" "$failures"' EXIT
 
+# Adds the ok, not ok and skip lines of the log to the counts; the argument is the exit status of what wrote them.
+count_marks() {
+    local ok not_ok skip
+    ok=$(grep -cE '^ok ' "$log" || true)
+    not_ok=$(grep -cE '^not ok ' "$log" || true)
+    skip=$(grep -cE '^skip ' "$log" || true)
+    grep -E '^not ok ' "$log" >>"$failures" || true
+    passed=$((passed + ok)) failed=$((failed + not_ok)) skipped=$((skipped + skip))
+    if [ "$1" -ne 0 ] && [ "$not_ok" -eq 0 ]; then failed=$((failed + 1)); fi
+}
+
 echo "== check =="
 if Scripts/check.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
@@ -30,13 +41,19 @@ if [ "$unit_passed" -eq 0 ]; then failed=$((failed + 1)); fi
 echo "== end to end (release) =="
 if swift build -c release --static-swift-stdlib --product invar; then
     python3 Tests/EndToEnd/run.py 2>&1 | tee "$log"
-    end_status=${PIPESTATUS[0]}
-    end_passed=$(grep -cE '^ok ' "$log" || true)
-    end_failed=$(grep -cE '^not ok ' "$log" || true)
-    grep -E '^not ok ' "$log" >>"$failures" || true
-    end_skipped=$(grep -cE '^skip ' "$log" || true)
-    passed=$((passed + end_passed)) failed=$((failed + end_failed)) skipped=$((skipped + end_skipped))
-    if [ "$end_status" -ne 0 ] && [ "$end_failed" -eq 0 ]; then failed=$((failed + 1)); fi
+    count_marks "${PIPESTATUS[0]}"
+
+    echo "== faults (release) =="
+    python3 Tests/Faults/run.py 2>&1 | tee "$log"
+    count_marks "${PIPESTATUS[0]}"
+else
+    failed=$((failed + 1))
+fi
+
+echo "== fuzzing (debug) =="
+if swift build --product fuzz; then
+    .build/debug/fuzz --seconds "${INVAR_FUZZ_SECONDS:-60}" 2>&1 | tee "$log"
+    count_marks "${PIPESTATUS[0]}"
 else
     failed=$((failed + 1))
 fi

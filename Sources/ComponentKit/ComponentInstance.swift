@@ -35,6 +35,9 @@ package protocol ComponentInstance: AnyObject, Sendable {
     /// What the inside looks like now.
     var debugInfo: EffectiveValues { get }
 
+    /// Gives back what the component demanded of the memory budget: called when it is about to leave the graph.
+    func withdrawDemand()
+
     /// Drops what the component serves to others: called when it leaves the graph, after `run()` has ended.
     func retire()
 }
@@ -112,8 +115,18 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
             return Evaluation(diagnostics: decoded.diagnostics, isChanged: false)
         }
         let before = state.withLock { ($0.live, $0.arguments) }
+        if before.0 != nil, before.1 == decoded.values {
+            return Evaluation(diagnostics: decoded.diagnostics, isChanged: false)
+        }
+        if let demanding = value as? any MemoryDemanding,
+            let shortage = services.budget.setMinimum(
+                demanding.minimumMemory.bytes, of: componentID, for: self)
+        {
+            var diagnostics = decoded.diagnostics
+            diagnostics.append(Diagnostic(.error, "\(componentID) \(shortage)", at: block.nameRange))
+            return Evaluation(diagnostics: diagnostics, isChanged: false)
+        }
         if let live = before.0 {
-            if before.1 == decoded.values { return Evaluation(diagnostics: decoded.diagnostics, isChanged: false) }
             state.withLock { $0.arguments = decoded.values }
             live.replace(with: value)
             state.withLock { $0.component }?.argumentsChanged()
@@ -148,7 +161,10 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
         try await component.run()
     }
 
+    func withdrawDemand() { _ = services.budget.setMinimum(0, of: componentID, for: self) }
+
     func retire() {
+        withdrawDemand()
         services.handlers.install(nil, for: componentID)
         state.withLock { state in
             state.component = nil

@@ -19,6 +19,8 @@ package struct EngineServices: Sendable {
     package var storagePath: String
     /// Handlers components serve under `/api/v0/component/<id>/`.
     package var handlers: ComponentHandlers
+    /// When queues on disk are made to survive the machine (`--storage.sync`).
+    package var sync: SyncPolicy = .interval(.seconds(1))
     /// The address that reaches this process without a socket (`--server.http.memory-addr`).
     package var memoryAddress: String
     /// The address the HTTP server listens on (`--server.http.listen-addr`).

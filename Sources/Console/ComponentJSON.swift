@@ -89,9 +89,28 @@ enum LedgerJSON {
                 + "\"refused\":[\(refusals.joined(separator: ","))]}"
         }
         return "{\"componentID\":\(JSONText.quoted(statement.componentID)),\"in\":\(statement.incoming),"
-            + "\"out\":\(statement.outgoing),\"created\":\(statement.created),\"merged\":\(statement.merged),"
+            + "\"out\":\(statement.outgoing),\"restored\":\(statement.restored),"
+            + "\"created\":\(statement.created),\"merged\":\(statement.merged),"
             + "\"unaccounted\":\(statement.unaccounted),\"held\":[\(held.joined(separator: ","))],"
             + "\"dropped\":[\(dropped.joined(separator: ","))],\"refused\":[\(refused.joined(separator: ","))],"
             + "\"edges\":[\(edges.joined(separator: ","))]}"
+    }
+}
+
+/// The memory budget as JSON: the whole and every account.
+enum MemoryJSON {
+    static func text(_ budget: MemoryBudget) -> [UInt8] {
+        let accounts = budget.holdings.map { "{\"name\":\(JSONText.quoted($0.name)),\"used\":\($0.held.bytes)}" }
+        let minimums = budget.minimums.map { "{\"name\":\(JSONText.quoted($0.name)),\"bytes\":\($0.bytes.bytes)}" }
+        let pressure =
+            switch budget.pressure {
+            case .normal: "normal"
+            case .high: "high"
+            case .exhausted: "exhausted"
+            }
+        return Array(
+            ("{\"limit\":\(budget.limit.bytes),\"used\":\(budget.usage.bytes),\"pressure\":\"\(pressure)\","
+                + "\"accounts\":[\(accounts.joined(separator: ","))],"
+                + "\"minimums\":[\(minimums.joined(separator: ","))]}").utf8)
     }
 }

@@ -81,6 +81,7 @@ struct ConsolePages: Sendable {
                         .utf8))
         }
         router.on(nil, api + "ledger") { _ in .json(.ok, LedgerJSON.text(runtime.ledger())) }
+        router.on(nil, api + "memory") { _ in .json(.ok, MemoryJSON.text(services.budget)) }
         router.on(nil, api + "debug/{id...}") { request in
             LiveStreams.items(request, runtime: runtime, services: services)
         }

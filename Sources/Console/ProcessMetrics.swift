@@ -25,6 +25,7 @@ package enum ProcessMetrics {
                 )
                 families.append(
                     family("invar_memory_budget_used_bytes", "Bytes buffers hold now.", Double(budget.usage.bytes)))
+                families += accounts(of: budget)
             }
             return families
         }
@@ -44,6 +45,23 @@ package enum ProcessMetrics {
         _ name: String, _ help: String, _ value: Double, _ kind: MetricKind = .gauge
     ) -> CollectedFamily {
         CollectedFamily(name: name, help: help, kind: kind, samples: [CollectedSample(value: value)])
+    }
+
+    /// What each component holds of the budget, and what it cannot work without.
+    private static func accounts(of budget: MemoryBudget) -> [CollectedFamily] {
+        let held = budget.holdings.map { CollectedSample(labels: [("account", $0.name)], value: Double($0.held.bytes)) }
+        let minimums = budget.minimums.map {
+            CollectedSample(labels: [("account", $0.name)], value: Double($0.bytes.bytes))
+        }
+        return [
+            CollectedFamily(
+                name: "invar_memory_account_used_bytes",
+                help: "Bytes of the memory budget a component's buffers hold now.",
+                kind: .gauge, samples: held),
+            CollectedFamily(
+                name: "invar_memory_account_minimum_bytes",
+                help: "Bytes of the memory budget a component cannot work without.", kind: .gauge, samples: minimums),
+        ]
     }
 
     private static func readProcess() -> [CollectedFamily] {

@@ -55,6 +55,10 @@ package struct EngineClock: Sendable {
     package func advance(by duration: Duration, drain: () -> Void = {}) {
         timers.advance(by: duration.nanoseconds, drain: drain)
     }
+
+    /// Sets a manual clock's wall time forward or back, as an administrator or a time server does; the monotonic clock
+    /// does not see it.
+    package func jumpWall(by duration: Duration) { timers.jumpWall(by: duration.nanoseconds) }
 }
 
 /// The waiting sleepers of one clock, ordered by deadline.
@@ -76,6 +80,8 @@ private final class TimerQueue: Sendable {
         var arriving: [UInt64: Bool] = [:]
         var waiting: Set<UInt64> = []
         var monotonic: Int64 = 0
+        /// How far the wall clock of a manual clock was set since it was made.
+        var wallJump: Int64 = 0
         var threadRuns = false
     }
 
@@ -103,8 +109,10 @@ private final class TimerQueue: Sendable {
     }
 
     var wallNanoseconds: Int64 {
-        isManual ? wallOrigin + state.withLock { $0.monotonic } : readClock(CLOCK_REALTIME)
+        isManual ? wallOrigin + state.withLock { $0.monotonic + $0.wallJump } : readClock(CLOCK_REALTIME)
     }
+
+    func jumpWall(by nanoseconds: Int64) { state.withLock { $0.wallJump += nanoseconds } }
 
     var monotonicNanoseconds: Int64 {
         isManual ? state.withLock { $0.monotonic } : readClock(CLOCK_MONOTONIC)

@@ -14,10 +14,10 @@ package final class MemoryLease: Sendable {
     /// Bytes held now.
     package var held: Int { bytes.load(ordering: .relaxed) }
 
-    /// Reserves `count` more bytes, or returns false when the budget has no room for them.
+    /// Reserves `count` more bytes, or returns false when the budget has no room for more to enter.
     package func grow(by count: Int) -> Bool {
         if count <= 0 { return true }
-        guard account.reserve(count) else { return false }
+        guard account.admit(count) else { return false }
         bytes.add(count, ordering: .relaxed)
         return true
     }

@@ -30,6 +30,7 @@ struct Engine {
 
     struct Choices {
         var storagePath: String
+        var sync: SyncPolicy = .interval(.seconds(1))
         var listenAddress = "127.0.0.1:12345"
         var memoryAddress = "alloy.internal:12345"
         var stability: Stability
@@ -48,12 +49,14 @@ struct Engine {
             if choices.writesLog { LogRouter.standardError(line) }
         }
         let cores = max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
-        services = EngineServices(
+        var services = EngineServices(
             clock: .system, budget: MemoryBudget(limit: choices.memoryLimit), slots: Slots(cores),
             blocking: BlockingPool(name: "blocking", threads: 8), eventLoops: EventLoops(threads: cores),
             metrics: MetricRegistry(), logSink: logRouter, storagePath: choices.storagePath,
             handlers: ComponentHandlers(), memoryAddress: choices.memoryAddress,
             listenAddress: choices.listenAddress, minimumStability: choices.stability, liveData: LiveDataHub())
+        services.sync = choices.sync
+        self.services = services
         processScope = services.metrics.scope()
         ProcessMetrics.register(
             in: processScope, version: Invar.version, budget: services.budget, clock: services.clock)
@@ -64,15 +67,10 @@ struct Engine {
             shutdownDeadline: choices.shutdownDeadline, version: Invar.version, logRouter: logRouter)
     }
 
-    /// What buffers may hold when no limit is given: half of what the control group or the machine has.
+    /// What buffers may hold when no limit is given: half of what the control group or the machine has. The other half is
+    /// for the program itself and for what requests in work need besides their buffers.
     static var defaultMemoryLimit: ByteCount {
         let physical = sysconf(CInt(_SC_PHYS_PAGES)) * sysconf(CInt(_SC_PAGESIZE))
-        var limit = physical
-        for path in ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"] {
-            if let text = try? Files.readText(path), let bytes = Int(text.filter { $0.isNumber }), bytes > 0 {
-                limit = min(limit, bytes)
-            }
-        }
-        return ByteCount(bytes: limit / 2)
+        return ByteCount(bytes: min(physical, MemoryLimits.controlGroup()?.bytes ?? .max) / 2)
     }
 }

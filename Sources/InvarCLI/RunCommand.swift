@@ -27,10 +27,18 @@ struct RunCommand: AsyncParsableCommand {
     @Option(name: .customLong("storage.path"), help: "Directory for positions, queues and other state.")
     var storagePath = "data-alloy/"
     @Option(
+        name: .customLong("storage.sync"),
+        help: """
+            When queues on disk are made to survive the machine: an interval such as 1s, `always` before data is \
+            taken, or `never`. What is taken survives the process in any case.
+            """)
+    var storageSync = "1s"
+    @Option(
         name: .customLong("memory.limit"),
-        help:
-            "Bytes all buffers together may hold, such as 512MiB; half of the control group's or the machine's memory unless given."
-    )
+        help: """
+            Bytes all buffers together may hold, such as 512MiB; half of the control group's memory limit, or of the \
+            machine's memory, unless given.
+            """)
     var memoryLimit: String?
     @Option(name: .customLong("feature.component-shutdown-deadline"), help: "Time one component may take to stop.")
     var shutdownDeadline = "10m"
@@ -94,20 +102,28 @@ struct RunCommand: AsyncParsableCommand {
                 }
             }
             log.info("Stopping")
-            let books = await engine.runtime.shutDown()
-            for statement in books where statement.unaccounted != 0 || statement.droppedItems != 0 {
-                log.info(
-                    "Ledger at exit", nil,
-                    [
-                        .componentID: statement.componentID, "in": "\(statement.incoming)",
-                        "out": "\(statement.outgoing)",
-                        "dropped": "\(statement.droppedItems)", "held": "\(statement.heldItems)",
-                        "unaccounted": "\(statement.unaccounted)",
-                    ])
-            }
+            logBooks(await engine.runtime.shutDown(), log)
             group.cancelAll()
         }
         engine.logRouter.flush()
+    }
+
+    /// One line for each component that data passed through or stayed in.
+    private func logBooks(_ statements: [LedgerStatement], _ log: Log) {
+        for statement in statements {
+            let moved = statement.incoming + statement.restored + statement.created + statement.droppedItems
+            guard moved != 0 || statement.unaccounted != 0 else { continue }
+            let dropped = statement.dropped.map { "\($0.reason.name)=\($0.items)" }.joined(separator: " ")
+            log.info(
+                "Ledger at exit", nil,
+                [
+                    .componentID: statement.componentID, "in": "\(statement.incoming)",
+                    "held_before": "\(statement.restored)", "created": "\(statement.created)",
+                    "out": "\(statement.outgoing)", "merged": "\(statement.merged)",
+                    "dropped": "\(statement.droppedItems)", "reasons": dropped,
+                    "held": "\(statement.heldItems)", "unaccounted": "\(statement.unaccounted)",
+                ])
+        }
     }
 
     private func choices() throws -> Engine.Choices {
@@ -126,8 +142,20 @@ struct RunCommand: AsyncParsableCommand {
             }
             limit = ByteCount(bytes: Int(bytes))
         }
+        let sync: SyncPolicy
+        switch storageSync {
+        case "always": sync = .always
+        case "never": sync = .never
+        default:
+            let interval = try duration(storageSync, flag: "--storage.sync")
+            guard interval >= .milliseconds(10) else {
+                throw CommandFailure("Error: --storage.sync must be `always`, `never` or at least 10ms")
+            }
+            sync = .interval(interval)
+        }
         return Engine.Choices(
-            storagePath: storagePath, listenAddress: server.listenAddress, memoryAddress: server.memoryAddress,
+            storagePath: storagePath, sync: sync, listenAddress: server.listenAddress,
+            memoryAddress: server.memoryAddress,
             stability: stability, allowsCommunityComponents: features.communityComponents,
             shutdownDeadline: try duration(shutdownDeadline, flag: "--feature.component-shutdown-deadline"),
             memoryLimit: limit)
@@ -146,7 +174,7 @@ struct RunCommand: AsyncParsableCommand {
             ("server.http.ui-path-prefix", server.pathPrefix), ("server.http.enable-pprof", "\(server.enableProfiles)"),
             ("server.http.disable-support-bundle", "\(server.disableSupportBundle)"),
             ("stability.level", features.stabilityLevel), ("storage.path", storagePath),
-            ("memory.limit", memoryLimit ?? "\(Engine.defaultMemoryLimit)"),
+            ("storage.sync", storageSync), ("memory.limit", memoryLimit ?? "\(Engine.defaultMemoryLimit)"),
             ("feature.component-shutdown-deadline", shutdownDeadline),
             ("feature.community-components.enabled", "\(features.communityComponents)"),
         ]

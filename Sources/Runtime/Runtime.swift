@@ -44,7 +44,7 @@ package final class Runtime: Sendable {
     package func run() async { await supervisor.run() }
 
     /// Stops everything in order, each component within the deadline; ``run()`` returns when all have stopped. Returns the
-    /// books of every component there was as they were closed.
+    /// books of every component there was as they were closed: what is held then is on disk.
     @discardableResult
     package func shutDown() async -> [LedgerStatement] { await supervisor.shutDown() }
 

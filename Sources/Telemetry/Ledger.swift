@@ -2,6 +2,8 @@ import Synchronization
 
 /// The books of one component: `in + created + held before = out + merged + dropped{reason} + held after`.
 ///
+/// "Held before" is what the component found in its queues on disk: ``restored(_:)``.
+///
 /// ``Receiver`` and ``Fanout`` keep the edges, so that no component can forget to. A component adds what only it
 /// knows: items it originates, items whose life it ends, items it holds, items it delivers outside.
 package final class ComponentLedger: Sendable {
@@ -14,6 +16,8 @@ package final class ComponentLedger: Sendable {
     private let incoming = Atomic<Int>(0)
     /// Items passed on to at least one receiver, or confirmed by a destination.
     private let outgoing = Atomic<Int>(0)
+    /// Items that an earlier run of the program left in a queue on disk.
+    private let restoredItems = Atomic<Int>(0)
     /// Items made beyond those taken in (a stage that splits).
     private let createdItems = Atomic<Int>(0)
     /// Items that went into others (an aggregation).
@@ -50,6 +54,18 @@ package final class ComponentLedger: Sendable {
     package func drop(_ count: Int, _ reason: DropReason, rule: String = "") {
         if count == 0 { return }
         books.withLock { $0.drops[DropKey(reason: reason, rule: rule), default: 0] += count }
+    }
+
+    /// Books items found in a queue on disk: held by this component before its books began.
+    package func restored(_ count: Int) { restoredItems.add(count, ordering: .relaxed) }
+
+    /// Brings `holding` in step with a store that was just opened and has `count` items. What the books do not know yet
+    /// was left by an earlier run; what they know and the store no longer has ended with `reason`.
+    package func reopened(_ holding: Holding, with count: Int, missing reason: DropReason = .stopped) {
+        let change = count - holding.items
+        if change > 0 { restored(change) }
+        if change < 0 { drop(-change, reason) }
+        holding.add(change)
     }
 
     /// Books items made from others, beyond the number taken in.
@@ -91,6 +107,7 @@ package final class ComponentLedger: Sendable {
                 componentID: componentID,
                 incoming: incoming.load(ordering: .relaxed),
                 outgoing: outgoing.load(ordering: .relaxed),
+                restored: restoredItems.load(ordering: .relaxed),
                 created: createdItems.load(ordering: .relaxed),
                 merged: mergedItems.load(ordering: .relaxed),
                 held: books.holders.map { ($0.name, $0.items) },
@@ -180,6 +197,8 @@ package struct LedgerStatement: Sendable {
     package var componentID: String
     package var incoming: Int
     package var outgoing: Int
+    /// Held before: found in a queue on disk.
+    package var restored: Int
     package var created: Int
     package var merged: Int
     package var held: [(name: String, items: Int)]
@@ -241,5 +260,5 @@ package struct LedgerStatement: Sendable {
     package var droppedItems: Int { dropped.reduce(0) { $0 + $1.items } }
 
     /// Items taken in that nothing accounts for; zero when the books balance. Exact only while nothing is moving.
-    package var unaccounted: Int { incoming + created - outgoing - merged - droppedItems - heldItems }
+    package var unaccounted: Int { incoming + restored + created - outgoing - merged - droppedItems - heldItems }
 }

@@ -1,4 +1,5 @@
 import Essentials
+import Foundation
 import Synchronization
 import Testing
 
@@ -86,6 +87,71 @@ struct MemoryBudgetTests {
         #expect(budget.holdings.first?.name == "b")
         other.release(1000)
         #expect(budget.usage == .zero)
+    }
+
+    @Test("Sources get nothing of the last eighth, what is under way does, and an empty account always one item")
+    func admission() {
+        let budget = MemoryBudget(limit: ByteCount(bytes: 800))
+        let source = budget.account("source")
+        let sink = budget.account("sink")
+        #expect(sink.spare(400) && !sink.spare(1))
+        sink.release(400)
+        #expect(source.admit(700) && budget.pressure == .high && !sink.spare(1))
+        #expect(!source.admit(1))
+        #expect(sink.reserve(100) && budget.pressure == .exhausted)
+        #expect(!sink.reserve(1) && !sink.reserveOne(1))
+        sink.release(100)
+        #expect(sink.reserveOne(500) && budget.usage.bytes == 1200)
+        sink.release(500)
+        source.release(700)
+        #expect(source.admit(5000))
+        source.release(5000)
+        #expect(budget.usage == .zero)
+    }
+
+    @Test("Minimums that do not fit together are refused with the numbers")
+    func minimums() {
+        let budget = MemoryBudget(limit: .mebibytes(4))
+        let (one, two) = (budget.account("1"), budget.account("2"))
+        #expect(budget.setMinimum(3 << 20, of: "one", for: one) == nil)
+        let shortage = budget.setMinimum(2 << 20, of: "two", for: two)
+        #expect(shortage == MemoryShortage(minimum: .mebibytes(2), others: .mebibytes(3), limit: .mebibytes(4)))
+        #expect("\(shortage!)".contains("at least 2MiB") && "\(shortage!)".contains("4MiB"))
+        #expect(budget.setMinimum(2 << 20, of: "one", for: one) == nil)
+        #expect(budget.setMinimum(2 << 20, of: "two", for: two) == nil)
+        #expect(budget.minimums.map(\.name) == ["one", "two"])
+        #expect(budget.setMinimum(0, of: "one", for: one) == nil && budget.minimums.count == 1)
+        #expect(budget.setMinimum(.max, of: "two", for: two) != nil)
+    }
+
+    @Test(
+        "The control group's limit is found, in version 1 and 2, its own and those around it",
+        arguments: [
+            ("0::/a/b", ["/sys/fs/cgroup/a/memory.max": "1000\n", "/sys/fs/cgroup/a/b/memory.max": "max\n"], 1000),
+            ("0::/a/b", ["/sys/fs/cgroup/a/memory.max": "1000\n", "/sys/fs/cgroup/a/b/memory.max": "800\n"], 800),
+            ("0::/gone", ["/sys/fs/cgroup/memory.max": "700\n"], 700),
+            (
+                "5:cpu:/x\n4:memory:/m",
+                [
+                    "/sys/fs/cgroup/memory/m/memory.limit_in_bytes": "4096\n",
+                    "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+                ], 4096
+            ),
+            ("4:memory:/", ["/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"], nil),
+            ("0::/", ["/sys/fs/cgroup/memory.max": "nonsense"], nil),
+        ] as [(String, [String: String], Int?)])
+    func controlGroup(_ group: String, _ files: [String: String], _ limit: Int?) throws {
+        let root = FileManager.default.temporaryDirectory.path + "/limits-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        var all = files
+        all["/proc/self/cgroup"] = group + "\n"
+        for (path, text) in all {
+            let directory = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+            try FileManager.default.createDirectory(
+                atPath: root + directory, withIntermediateDirectories: true)
+            try Files.replace(root + path, with: Array(text.utf8))
+        }
+        #expect(MemoryLimits.controlGroup(root: root)?.bytes == limit)
     }
 
     @Test("What a released account held goes back")

@@ -265,5 +265,19 @@ struct StubError: Error, CustomStringConvertible {
 
 let stubComponents: [any Component.Type] = [
     ValueStub.self, RelayStub.self, StubbornStub.self, ExperimentalStub.self, CommunityStub.self, SingletonStub.self,
-    SinkStub.self, LateStub.self,
+    SinkStub.self, LateStub.self, HungryStub.self,
 ]
+
+/// Cannot work without `bytes` of the memory budget.
+final class HungryStub: Component {
+    static let spec = ComponentSpec("test.hungry", .generallyAvailable, "Needs memory.")
+
+    struct Arguments: Block, MemoryDemanding {
+        let bytes: Int
+        var minimumMemory: ByteCount { ByteCount(bytes: bytes) }
+
+        init(from block: inout BlockReader) { bytes = block.required("bytes", "What it needs.") }
+    }
+
+    init(_ arguments: Live<Arguments>, _ context: Context<NoValues>) throws {}
+}

@@ -43,6 +43,28 @@ import Testing
         #expect(harness.health("test.value.a") == "healthy: started component")
     }
 
+    @Test("A configuration whose minimums exceed the memory budget is refused with the numbers")
+    func memoryMinimums() {
+        let harness = RuntimeHarness()
+        func text(_ label: String, _ mebibytes: Int) -> String {
+            "test.hungry \"\(label)\" { bytes = \(mebibytes << 20) }\n"
+        }
+        let refusal = harness.load(text("a", 200) + text("b", 100))
+        #expect(!refusal.applied && harness.runtime.components().isEmpty)
+        let problem = refusal.diagnostics.items.map(RuntimeHarness.text).joined()
+        #expect(problem.contains("test.hungry.") && problem.contains("256MiB") && problem.contains("100MiB"))
+        #expect(harness.load(text("a", 200)).applied)
+        harness.start()
+        // Growing beyond the budget keeps the last good arguments; what is left out makes room at once.
+        #expect(harness.load(text("a", 300)).diagnostics.hasErrors)
+        #expect(harness.arguments("test.hungry.a") == "bytes = \(200 << 20)")
+        #expect(!harness.load(text("b", 250)).diagnostics.hasErrors)
+        #expect(harness.services.budget.minimums.map(\.name) == ["test.hungry.b"])
+        let runtime = harness.runtime
+        _ = harness.run { await runtime.shutDown() }
+        #expect(harness.services.budget.minimums.isEmpty)
+    }
+
     @Test("A reload keeps the instances whose arguments stay equal and updates the others in place")
     func reload() {
         let harness = RuntimeHarness()

@@ -24,6 +24,21 @@ struct DeliveryTests {
         return batch
     }
 
+    @Test("What a queue on disk held before is part of the books, once, and what it lost is dropped")
+    func reopening() {
+        let ledger = ComponentLedger(componentID: "sink")
+        let queue = ledger.holding("queue")
+        ledger.reopened(queue, with: 10)
+        #expect(ledger.statement.restored == 10 && queue.items == 10 && ledger.statement.unaccounted == 0)
+        ledger.delivered(4)
+        queue.subtract(4)
+        // The queue is closed and opened again by the same component.
+        ledger.reopened(queue, with: 6)
+        #expect(ledger.statement.restored == 10 && queue.items == 6)
+        ledger.reopened(queue, with: 5)
+        #expect(queue.items == 5 && ledger.statement.droppedItems == 1 && ledger.statement.unaccounted == 0)
+    }
+
     @Test("A retry goes only to the receiver that refused")
     func retry() async throws {
         let fast = Sink("fast")

@@ -1,6 +1,6 @@
 package import AlloySyntax
 import ComponentKit
-import Essentials
+package import Essentials
 import Telemetry
 import Transport
 
@@ -37,4 +37,9 @@ extension LokiSourceAPI {
         var servers: ServerArguments
         var maximumMessageSize: ByteCount
     }
+}
+
+extension LokiSourceAPI.Arguments: MemoryDemanding {
+    /// One small request, as it came and decoded.
+    package var minimumMemory: ByteCount { .kibibytes(64) }
 }

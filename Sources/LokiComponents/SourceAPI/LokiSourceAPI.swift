@@ -191,7 +191,7 @@ package final class LokiSourceAPI: Component {
         let limit = arguments.current.maximumMessageSize.bytes
         // Decoding takes about as much again.
         let expected = 2 * min(request.body.announcedLength ?? 1 << 20, limit)
-        guard context.memory.reserve(expected) else {
+        guard context.memory.admit(expected) else {
             return Answer(
                 response: Self.later(.tooManyRequests, "out of memory budget", after: .seconds(1)), received: 0)
         }

@@ -1,7 +1,7 @@
 package import AlloySyntax
 import ComponentKit
 import Compression
-import Essentials
+package import Essentials
 import Telemetry
 
 extension LokiSourceFile {
@@ -147,4 +147,9 @@ extension LokiSourceFile {
             block.blocks("targets_info", targets, "The files being read.")
         }
     }
+}
+
+extension LokiSourceFile.Arguments: MemoryDemanding {
+    /// One batch as it is read, and again as it is forwarded.
+    package var minimumMemory: ByteCount { ByteCount(bytes: 2 * LokiSourceFile.batchBytes) }
 }

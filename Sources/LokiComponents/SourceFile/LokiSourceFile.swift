@@ -15,7 +15,7 @@ package final class LokiSourceFile: Component {
         "loki.source.file", .generallyAvailable, "Reads log files and forwards their lines.")
 
     /// Bytes read before they are delivered.
-    private static let batchBytes = 256 << 10
+    static let batchBytes = 256 << 10
     /// Files whose lines share a batch.
     private static let filesPerBatch = 64
 
@@ -273,7 +273,7 @@ package final class LokiSourceFile: Component {
     /// Reads and delivers one batch from the first of `files` and returns how many of them it settled.
     private func readBatch(of files: [TailedFile]) async throws -> Int {
         let reserved = Self.batchBytes * 2
-        while !context.memory.reserve(reserved) { try await context.clock.sleep(for: .milliseconds(100)) }
+        while !context.memory.admit(reserved) { try await context.clock.sleep(for: .milliseconds(100)) }
         defer { context.memory.release(reserved) }
         let now = context.clock.wallNanoseconds
         var reading = try await context.services.slots.withSlot {

@@ -1,6 +1,7 @@
 import ComponentKit
 import Compression
 import Essentials
+import SelfMetrics
 import Storage
 import Synchronization
 import Telemetry
@@ -30,6 +31,7 @@ final class LogDiskQueue: Sendable {
         let (ledger, logger) = (context.ledger, context.log)
         var options = SegmentLog.Options(directory: context.storagePath + "/wal")
         options.ageLimit = settings.maximumSegmentAge
+        options.sync = context.services.sync
         let log = try await SegmentLog.open(
             options, destinations: names, pool: context.services.blocking, clock: context.clock,
             account: context.services.budget.account(context.componentID + "/wal")
@@ -40,12 +42,8 @@ final class LogDiskQueue: Sendable {
                 "Entries left the write-ahead log unsent", nil,
                 ["endpoint": destination, "entries": "\(items)", "reason": "\(loss)"])
         }
-        // What an earlier life left is new to this life's books.
-        for name in names {
-            let pending = log.reader(for: name)?.pendingItems ?? 0
-            ledger.originated(pending)
-            holding.add(pending)
-        }
+        let pending = names.reduce(0) { $0 + (log.reader(for: $1)?.pendingItems ?? 0) }
+        ledger.reopened(holding, with: pending)
         return LogDiskQueue(log, context, holding)
     }
 
@@ -81,6 +79,9 @@ final class LogDiskQueue: Sendable {
     func maintain() async { try? await log.maintain() }
 
     func close() async { await log.close() }
+
+    /// What the queue tells about itself.
+    var families: [CollectedFamily] { log.statistics.families(queue: "wal") }
 
     // MARK: Reading
 

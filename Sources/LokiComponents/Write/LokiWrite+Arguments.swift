@@ -1,6 +1,6 @@
 package import AlloySyntax
 import ComponentKit
-import Essentials
+package import Essentials
 import Telemetry
 import TextFormats
 import Transport
@@ -179,5 +179,13 @@ extension LokiWrite {
             if age <= .zero { block.reject("max_segment_age", "must be greater than 0") }
             settings = WALSettings(maximumSegmentAge: age, drainTimeout: drainTimeout)
         }
+    }
+}
+
+extension LokiWrite.Arguments: MemoryDemanding {
+    /// For each shard a batch being filled and one being sent, and a window of the queue on disk.
+    package var minimumMemory: ByteCount {
+        let batches = plan.endpoints.reduce(0) { $0 + $1.shards * 2 * min($1.batchSize, 1 << 40) }
+        return ByteCount(bytes: batches + (plan.wal == nil ? 0 : 1 << 20))
     }
 }

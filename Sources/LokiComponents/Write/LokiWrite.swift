@@ -1,6 +1,7 @@
 import AlloySyntax
 package import ComponentKit
 import Essentials
+import SelfMetrics
 import Synchronization
 import Telemetry
 import TextFormats
@@ -38,6 +39,7 @@ package final class LokiWrite: Component {
             guard let self else { throw .retry("loki.write is gone") }
             try await self.take(batch)
         }
+        context.metrics.collector { [weak self] in self?.session.withLock { $0?.disk }?.families ?? [] }
         context.export(LogsReceiverExports(receiver: receiver))
     }
 

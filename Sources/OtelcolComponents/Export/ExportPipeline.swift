@@ -149,6 +149,7 @@ final class ExportPipeline: Sendable {
     }
 
     private func open(_ storage: StorageHandler) async throws {
+        var pending = 0
         for lane in lanes {
             let name = context.componentID.map { $0 == "/" ? "_" : String($0) }.joined()
             var options = SegmentLog.Options(directory: "\(storage.directory)/\(name)/\(lane.kind.signal.rawValue)")
@@ -163,12 +164,10 @@ final class ExportPipeline: Sendable {
                 ledger.drop(items, loss == .ageLimit ? .tooOld : loss == .sizeLimit ? .queueFull : .damaged)
                 logger.warn("Batches left the sending queue unsent", nil, ["items": "\(items)", "reason": "\(loss)"])
             }
-            // What an earlier life left is new to this life's books.
-            let pending = log.reader(for: "exporter")?.pendingItems ?? 0
-            ledger.originated(pending)
-            holding.add(pending)
+            pending += log.reader(for: "exporter")?.pendingItems ?? 0
             lane.set(log)
         }
+        context.ledger.reopened(holding, with: pending)
     }
 
     // MARK: Life

@@ -72,7 +72,7 @@ final class OTLPIntake: Sendable {
                 "415 unsupported media type, supported: [application/json, application/x-protobuf]\n")
         }
         let expected = 2 * min(request.body.announcedLength ?? 1 << 16, server.maximumBody)
-        guard memory.reserve(expected) else { return Self.failure(Self.noMemory, isJSON) }
+        guard memory.admit(expected) else { return Self.failure(Self.noMemory, isJSON) }
         defer { memory.release(expected) }
         let batch: OTLPBatch
         do throws(HTTPBodyError) {
@@ -114,7 +114,7 @@ final class OTLPIntake: Sendable {
     private func deliver(_ batch: OTLPBatch, _ metrics: ReceiverMetrics) async throws(DeliveryError) {
         if batch.itemCount == 0 { return }
         let bytes = batch.byteCount
-        guard memory.reserve(bytes) else {
+        guard memory.admit(bytes) else {
             metrics.refused(batch)
             throw Self.noMemory
         }

@@ -66,8 +66,16 @@ struct EndpointWork: Sendable {
 
     private func hand(_ request: QueuedRequest, _ stored: StoredRecord, to lane: ShardLane) async {
         let bytes = stored.record.payload.count
-        // The queue is on disk: what is read ahead of it is bounded by the shards' capacity.
-        environment.memory.book(bytes)
+        // The queue is on disk: what is read ahead of it is bounded by the shards' capacity, and one request at a time
+        // is always to be had.
+        while !environment.sendMemory.reserveOne(bytes) {
+            lane.flush(arrivedBefore: .max)
+            if progress.isOver(at: clock.monotonicNanoseconds) {
+                environment.sendMemory.book(bytes)
+                break
+            }
+            try? await clock.sleep(for: .milliseconds(20))
+        }
         metrics.exemplarsPending.add(Double(request.counts.exemplars))
         metrics.histogramsPending.add(Double(request.counts.histograms))
         var bare = stored
@@ -104,7 +112,7 @@ struct EndpointWork: Sendable {
         while let entries = await lane.next(limit: { endpoint.settings.endpoint.queue.samplesPerSend }) {
             if !progress.isOver(at: clock.monotonicNanoseconds) { await deliver(entries, &merger) }
             for entry in entries {
-                environment.memory.release(entry.bytes)
+                environment.sendMemory.release(entry.bytes)
                 metrics.exemplarsPending.add(-Double(entry.request.counts.exemplars))
                 metrics.histogramsPending.add(-Double(entry.request.counts.histograms))
             }
@@ -130,6 +138,13 @@ struct EndpointWork: Sendable {
                     body = merged.bytes
                     dropOld(merged.dropped, &counts, entries)
                 } catch {
+                    // Together they are too large, or one of them is damaged: each for itself.
+                    if entries.count > 1 {
+                        for entry in entries where !progress.isOver(at: clock.monotonicNanoseconds) {
+                            await deliver([entry], &merger)
+                        }
+                        return
+                    }
                     environment.log.error("A queued request cannot be read", error, ["endpoint": endpoint.key])
                     environment.ledger.drop(counts.items, .malformed)
                     settle(entries, counts)

@@ -1,6 +1,6 @@
 package import AlloySyntax
 import ComponentKit
-import Essentials
+package import Essentials
 import Telemetry
 import Transport
 package import Wire
@@ -245,4 +245,15 @@ extension PrometheusRemoteWrite {
 
 extension RemoteWriteVersion: AlloyWord {
     package static var placeholder: RemoteWriteVersion { .v1 }
+}
+
+extension PrometheusRemoteWrite.Arguments: MemoryDemanding {
+    /// For each endpoint a window of its queue and, for each shard there always is, one full request.
+    package var minimumMemory: ByteCount {
+        ByteCount(
+            bytes: endpoints.reduce(0) { sum, endpoint in
+                let queue = endpoint.queue
+                return sum + 1 << 20 + min(queue.minimumShards, 1024) * min(queue.samplesPerSend, 1 << 24) * 64
+            })
+    }
 }

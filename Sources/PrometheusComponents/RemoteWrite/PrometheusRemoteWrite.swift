@@ -57,7 +57,9 @@ package final class PrometheusRemoteWrite: Component {
         receiver = context.makeReceiver()
         environment = EndpointEnvironment(
             clock: context.clock, log: context.log, ledger: context.ledger, memory: context.memory,
-            metrics: context.metrics, blocking: context.services.blocking, eventLoops: context.services.eventLoops,
+            sendMemory: context.services.budget.account(context.componentID + "/requests"),
+            sync: context.services.sync, metrics: context.metrics, blocking: context.services.blocking,
+            eventLoops: context.services.eventLoops,
             executor: context.services.executor,
             directory: context.storagePath + "/queue", families: FamilyStore())
         appended = AppendMetrics(context.metrics)
@@ -117,7 +119,7 @@ package final class PrometheusRemoteWrite: Component {
         }
         for endpoint in running where !wanted.contains(where: { $0 === endpoint }) { await endpoint.discard() }
         endpoints.withLock { $0 = wanted }
-        if running.isEmpty { environment.removeForgottenQueues(except: wanted.map(\.directory)) }
+        if running.isEmpty { await environment.removeForgottenQueues(except: wanted.map(\.directory)) }
         for endpoint in wanted {
             do {
                 try await endpoint.start()

@@ -13,6 +13,9 @@ struct EndpointEnvironment: Sendable {
     var log: Log
     var ledger: ComponentLedger
     var memory: MemoryAccount
+    /// For requests read ahead of being sent.
+    var sendMemory: MemoryAccount
+    var sync: SyncPolicy
     var metrics: MetricScope
     var blocking: BlockingPool
     var eventLoops: EventLoops
@@ -22,11 +25,24 @@ struct EndpointEnvironment: Sendable {
     var directory: String
     var families: FamilyStore
 
-    /// Deletes the queues of endpoints that are no longer configured.
-    func removeForgottenQueues(except kept: [String]) {
+    /// Deletes the queues of endpoints that are no longer configured; what was in them is booked as dropped.
+    func removeForgottenQueues(except kept: [String]) async {
         for name in (try? Files.list(directory)) ?? [] where !kept.contains("\(directory)/\(name)") {
-            log.warn("Deleting the queue of an endpoint that is no longer configured", nil, ["queue": name])
-            try? SegmentLog.remove("\(directory)/\(name)")
+            let path = "\(directory)/\(name)"
+            var lost = 0
+            if let queue = try? await SegmentLog.open(
+                SegmentLog.Options(directory: path), destinations: [RemoteWriteEndpoint.destination], pool: blocking,
+                clock: clock)
+            {
+                lost = queue.statistics.pendingItems[RemoteWriteEndpoint.destination] ?? 0
+                await queue.close()
+            }
+            ledger.restored(lost)
+            ledger.drop(lost, .stopped)
+            log.warn(
+                "Deleting the queue of an endpoint that is no longer configured", nil,
+                ["queue": name, "samples": "\(lost)"])
+            try? SegmentLog.remove(path)
         }
     }
 }
@@ -85,6 +101,10 @@ final class RemoteWriteEndpoint: Sendable {
         reports = FailureReports(environment.log, endpoint: key, clock: environment.clock)
         holding = environment.ledger.holding("queue \(key)")
         state = Mutex(State(settings: settings))
+        environment.metrics.collector { [weak self] in
+            guard let self, let log = self.state.withLock({ $0.log }) else { return [] }
+            return log.statistics.families(queue: self.key)
+        }
         show(settings)
     }
 
@@ -140,24 +160,23 @@ final class RemoteWriteEndpoint: Sendable {
         let settings = settings
         if state.withLock({ $0.log != nil }) { return }
         let log = try await SegmentLog.open(
-            Self.options(settings, directory), destinations: [Self.destination], pool: environment.blocking,
+            options(settings), destinations: [Self.destination], pool: environment.blocking,
             clock: environment.clock, account: environment.memory,
             reportLoss: { [weak self] loss, _, items in self?.lost(items, loss) })
         let pending = log.statistics.pendingItems[Self.destination] ?? 0
-        // What an earlier run left enters the books here.
-        environment.ledger.originated(pending)
-        holding.add(pending)
-        metrics.samplesPending.add(Double(pending))
+        environment.ledger.reopened(holding, with: pending)
+        metrics.samplesPending.set(pending)
         if log.statistics.tornBytes > 0 {
             environment.log.info("Cut off an unfinished record of the queue", nil, ["endpoint": key])
         }
         begin(log)
     }
 
-    private static let destination = "endpoint"
+    static let destination = "endpoint"
 
-    private static func options(_ settings: EndpointSettings, _ directory: String) -> SegmentLog.Options {
+    private func options(_ settings: EndpointSettings) -> SegmentLog.Options {
         var options = SegmentLog.Options(directory: directory)
+        options.sync = environment.sync
         options.ageLimit = settings.wal.maximumKeepalive
         options.keepLimit = settings.wal.minimumKeepalive
         try? Files.makeDirectory(directory)
@@ -197,18 +216,8 @@ final class RemoteWriteEndpoint: Sendable {
             shownMetrics.withLock { $0 = made }
         }
         show(settings)
-        if isRunning, before.wal != settings.wal {
-            await end(givingUp: true)
-            releaseHolding()
-        }
-    }
-
-    /// Books what stays on disk as gone from this run; ``start()`` books it in again.
-    private func releaseHolding() {
-        let left = holding.items
-        environment.ledger.originated(-left)
-        holding.subtract(left)
-        metrics.samplesPending.set(0)
+        // What is not sent stays on disk and held; ``start()`` finds it again.
+        if isRunning, before.wal != settings.wal { await end(givingUp: true) }
     }
 
     /// Sends what is queued as long as the endpoint takes it, a minute at most, and closes the queue. What is left stays
@@ -261,8 +270,8 @@ final class RemoteWriteEndpoint: Sendable {
                     for record in group { written += record.items }
                 }
             } catch {
-                // What is on file stays in the queue and will be sent, though the sender is told to try again.
-                environment.ledger.originated(written)
+                // What is on file stays in the queue and will be sent, though the sender is told to try again: a copy.
+                environment.ledger.created(written)
                 holding.subtract(items - written)
                 metrics.samplesPending.add(-Double(items - written))
                 metrics.enqueueRetries.add()

@@ -1,6 +1,6 @@
 package import AlloySyntax
 import ComponentKit
-import Essentials
+package import Essentials
 import Telemetry
 import Transport
 import Wire
@@ -206,4 +206,9 @@ extension PrometheusScrape {
             isEnabled = block.required("enabled", "Whether targets are shared among the nodes of the cluster.")
         }
     }
+}
+
+extension PrometheusScrape.Arguments: MemoryDemanding {
+    /// One small scrape.
+    package var minimumMemory: ByteCount { .kibibytes(64) }
 }

@@ -154,7 +154,7 @@ final class ScrapeLoop: Sendable {
         let started = context.clock.monotonicNanoseconds
         let startedWall = context.clock.wallNanoseconds
         let estimate = progress.withLock { max(64 << 10, $0.batchBytes) }
-        guard context.memory.reserve(estimate) else {
+        guard context.memory.admit(estimate) else {
             pool.metrics.shed.add()
             log.warn("Scrape left out: the process is short of memory")
             progress.withLock { $0.status.lastError = "scrape left out: the process is short of memory" }

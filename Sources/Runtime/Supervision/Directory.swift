@@ -121,11 +121,13 @@ final class Directory: Sendable {
 private struct LedgerFamilies {
     private var incoming: [CollectedSample] = []
     private var outgoing: [CollectedSample] = []
+    private var restored: [CollectedSample] = []
     private var created: [CollectedSample] = []
     private var merged: [CollectedSample] = []
     private var dropped: [CollectedSample] = []
     private var refused: [CollectedSample] = []
     private var held: [CollectedSample] = []
+    private var unaccounted: [CollectedSample] = []
     private var edgeAccepted: [CollectedSample] = []
     private var edgeBytes: [CollectedSample] = []
     private var edgeRefused: [CollectedSample] = []
@@ -139,13 +141,15 @@ private struct LedgerFamilies {
         }
         incoming.append(sample([], statement.incoming))
         outgoing.append(sample([], statement.outgoing))
+        if statement.restored > 0 { restored.append(sample([], statement.restored)) }
+        unaccounted.append(sample([], statement.unaccounted))
         if statement.created > 0 { created.append(sample([], statement.created)) }
         if statement.merged > 0 { merged.append(sample([], statement.merged)) }
         for drop in statement.dropped {
             dropped.append(sample([("reason", drop.reason.name), ("rule", drop.rule)], drop.items))
         }
         for refusal in statement.refused { refused.append(sample([("reason", refusal.reason.name)], refusal.items)) }
-        for holding in statement.held { held.append(sample([("place", holding.name)], holding.items)) }
+        for holding in statement.held { held.append(sample([("buffer", holding.name)], holding.items)) }
         for edge in statement.edges {
             let ends = [(name: "to", value: edge.to), (name: "signal", value: edge.signal.rawValue)]
             edgeAccepted.append(sample(ends, edge.accepted))
@@ -163,6 +167,8 @@ private struct LedgerFamilies {
         [
             counter("invar_component_items_in_total", "Items a component accepted or originated.", incoming),
             counter("invar_component_items_out_total", "Items a component passed on or had confirmed.", outgoing),
+            counter(
+                "invar_component_items_restored_total", "Items found in queues on disk: held before.", restored),
             counter("invar_component_items_created_total", "Items made beyond those taken in.", created),
             counter("invar_component_items_merged_total", "Items that went into others.", merged),
             counter("invar_component_items_dropped_total", "Items whose life ended other than by delivery.", dropped),
@@ -170,6 +176,10 @@ private struct LedgerFamilies {
             CollectedFamily(
                 name: "invar_component_items_held", help: "Items waiting inside a component.", kind: .gauge,
                 samples: held),
+            CollectedFamily(
+                name: "invar_component_items_unaccounted",
+                help: "Items taken in that nothing accounts for; zero whenever nothing is moving.", kind: .gauge,
+                samples: unaccounted),
             counter("invar_edge_items_accepted_total", "Items the receiving end of an edge accepted.", edgeAccepted),
             counter("invar_edge_bytes_accepted_total", "Bytes the receiving end of an edge accepted.", edgeBytes),
             counter("invar_edge_items_refused_total", "Items the receiving end of an edge refused.", edgeRefused),

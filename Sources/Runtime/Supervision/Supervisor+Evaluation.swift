@@ -21,6 +21,14 @@ extension Supervisor {
 
     // MARK: Modules
 
+    /// Frees the memory that a leaving node and what is inside it demanded, so that what comes instead may have it.
+    private func withdrawDemands(of node: NodeState) {
+        node.instance?.withdrawDemand()
+        var inner: [NodeState] = []
+        for child in node.children { child.module.collect(into: &inner) }
+        for node in inner { node.instance?.withdrawDemand() }
+    }
+
     /// Makes a module what `content` says; false, with nothing changed, when that has structural errors.
     func reload(_ module: ModuleState, to content: ModuleContent, _ transition: Transition) async -> Bool {
         let scope = Scope(variables: content.variables, parent: rootScope)
@@ -53,7 +61,9 @@ extension Supervisor {
             return made
         }
         for id in plan.removed + plan.replaced {
-            if let gone = before[id] { nodesByRecord[ObjectIdentifier(gone.record)] = nil }
+            guard let gone = before[id] else { continue }
+            nodesByRecord[ObjectIdentifier(gone.record)] = nil
+            withdrawDemands(of: gone)
         }
         module.graph = built.graph
         module.declares = built.declares
@@ -452,7 +462,10 @@ extension Supervisor {
         transition.isStructural = true
         var nodes: [NodeState] = []
         module.collect(into: &nodes)
-        for node in nodes { nodesByRecord[ObjectIdentifier(node.record)] = nil }
+        for node in nodes {
+            nodesByRecord[ObjectIdentifier(node.record)] = nil
+            node.instance?.withdrawDemand()
+        }
         return module.stopOrders()
     }
 

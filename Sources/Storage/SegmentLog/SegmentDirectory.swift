@@ -60,17 +60,21 @@ struct SegmentDirectory: Sendable {
         /// Bytes cut off the last segment: records whose appending had not finished.
         var tornBytes = 0
         var nextNumber: UInt64 = 1
+
+        /// When the newest record was appended.
+        var newest: Int64 { segments.reduce(.min) { max($0, $1.newest) } }
     }
 
-    /// Finds the segments. Only the last one is read, and only when it was not closed properly.
-    func recover() throws -> Recovery {
+    /// Finds the segments. Only the last one is read, from what everyone has acknowledged on, and only when it was not
+    /// closed properly.
+    func recover(from acknowledged: AcknowledgementFormat.Slot? = nil) throws -> Recovery {
         var recovery = Recovery()
         let numbers = try Files.list(path).compactMap { name -> UInt64? in
             guard name.hasSuffix(".segment") else { return nil }
             return UInt64(name.dropLast(8))
         }.sorted()
         for number in numbers {
-            if let segment = try examine(number, isLast: number == numbers.last, &recovery) {
+            if let segment = try examine(number, isLast: number == numbers.last, acknowledged, &recovery) {
                 recovery.segments.append(segment)
             }
         }
@@ -78,7 +82,9 @@ struct SegmentDirectory: Sendable {
         return recovery
     }
 
-    private func examine(_ number: UInt64, isLast: Bool, _ recovery: inout Recovery) throws -> Segment? {
+    private func examine(
+        _ number: UInt64, isLast: Bool, _ acknowledged: AcknowledgementFormat.Slot?, _ recovery: inout Recovery
+    ) throws -> Segment? {
         let path = path(of: number)
         let descriptor = try files.openOrCreate(path)
         defer { files.close(descriptor) }
@@ -103,10 +109,19 @@ struct SegmentDirectory: Sendable {
                 try files.remove(path)
                 return nil
             }
-            return Segment(number: number, end: start, damagedAt: start)
+            var segment = Segment(number: number, end: start, damagedAt: start)
+            try countRest(of: &segment, descriptor, path, size)
+            return segment
         }
         if !isLast { return try hop(descriptor, path, number, size) }
-        var segment = try scan(descriptor, path, number, size)
+        var segment = Segment(number: number, end: start)
+        if let acknowledged, acknowledged.position.segment == number, acknowledged.position.offset >= start,
+            acknowledged.position.offset <= size
+        {
+            segment.end = acknowledged.position.offset
+            segment.items = acknowledged.itemsInSegment
+        }
+        try scan(&segment, descriptor, path, size)
         if segment.end < size {
             if segment.isDamaged, try isZero(descriptor, path, from: segment.end, size) { segment.damagedAt = nil }
             if !segment.isDamaged {
@@ -115,9 +130,11 @@ struct SegmentDirectory: Sendable {
             }
         }
         if segment.records == 0, !segment.isDamaged {
+            // Empty, or acknowledged to its end.
             try files.remove(path)
             return nil
         }
+        if segment.isDamaged { try countRest(of: &segment, descriptor, path, size) }
         if !segment.isDamaged { seal(segment, descriptor) }
         return segment
     }
@@ -143,6 +160,7 @@ struct SegmentDirectory: Sendable {
             }
             guard let header, segment.end + SegmentFormat.headerSize + header.length <= size else {
                 segment.damagedAt = segment.end
+                try countRest(of: &segment, descriptor, path, size)
                 break
             }
             segment.end += SegmentFormat.headerSize + header.length
@@ -153,10 +171,11 @@ struct SegmentDirectory: Sendable {
         return segment
     }
 
-    private func scan(_ descriptor: CInt, _ path: String, _ number: UInt64, _ size: Int) throws -> Segment {
-        var segment = Segment(number: number, end: SegmentFormat.segmentHeaderSize)
+    /// Reads and checks records from the segment's end on.
+    private func scan(_ segment: inout Segment, _ descriptor: CInt, _ path: String, _ size: Int) throws {
         while true {
-            let run = try fetch(descriptor, path, from: LogPosition(segment: number, offset: segment.end), to: size)
+            let place = LogPosition(segment: segment.number, offset: segment.end)
+            let run = try fetch(descriptor, path, from: place, to: size)
             for stored in run.records {
                 segment.items += stored.record.items
                 segment.records += 1
@@ -165,12 +184,43 @@ struct SegmentDirectory: Sendable {
             segment.end = run.next
             switch run.stop {
             case .more: continue
-            case .end, .incomplete: return segment
+            case .end, .incomplete: return
             case .damaged:
                 segment.damagedAt = segment.end
-                return segment
+                return
             }
         }
+    }
+
+    /// Adds the items of the records behind a damaged place to the segment's: they are lost, and counted when a reader
+    /// comes to the place. Only headers are looked at; what a damaged header said is not known.
+    private func countRest(of segment: inout Segment, _ descriptor: CInt, _ path: String, _ size: Int) throws {
+        var offset = segment.damagedAt ?? segment.end
+        while offset + SegmentFormat.headerSize <= size {
+            let window = min(Self.windowSize, size - offset)
+            let (place, header) = try read(descriptor, path, at: offset, count: window) { bytes in
+                Self.firstHeader(bytes)
+            }
+            guard let header else {
+                offset += max(place, 1)
+                continue
+            }
+            offset += place + SegmentFormat.headerSize + header.length
+            // The last record may never have been written to its end: then nobody was told that it was taken.
+            guard offset <= size else { return }
+            segment.items += header.items
+            segment.newest = max(segment.newest, header.appendedAt)
+        }
+    }
+
+    /// The first place in `bytes` where a header is, or where to look on.
+    private static func firstHeader(_ bytes: UnsafeRawBufferPointer) -> (place: Int, header: SegmentFormat.Header?) {
+        var place = 0
+        while place + SegmentFormat.headerSize <= bytes.count {
+            if let header = SegmentFormat.readHeader(bytes, at: place) { return (place, header) }
+            place += 1
+        }
+        return (place, nil)
     }
 
     private func isZero(_ descriptor: CInt, _ path: String, from start: Int, _ size: Int) throws -> Bool {

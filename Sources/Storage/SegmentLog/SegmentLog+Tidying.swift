@@ -53,7 +53,7 @@ extension SegmentLog {
     /// Drops complete segments whose newest record is past the age limit.
     func expire() {
         guard let ageLimit = options.ageLimit else { return }
-        let oldest = clock.wallMilliseconds - ageLimit.milliseconds
+        let oldest = now - ageLimit.milliseconds
         let losses = state.withLock { state in
             var losses: [Loss] = []
             while let first = state.segments.first, first.isSealed, first.newest < oldest {
@@ -125,7 +125,6 @@ extension SegmentLog {
             }
             guard isDone else { return }
             _ = dropFirstSegment(.sizeLimit, &state)
-            if first.isDamaged { state.counters.damagedSegments += 1 }
         }
     }
 

@@ -58,7 +58,7 @@ extension SegmentLog {
     /// Whether the log is at its size and the oldest records are too young to go.
     private var isFull: Bool {
         if options.keepLimit <= .zero { return false }
-        let oldest = clock.wallMilliseconds - options.keepLimit.milliseconds
+        let oldest = now - options.keepLimit.milliseconds
         return state.withLock { state in
             state.totalBytes >= options.sizeLimit.bytes && (state.segments.first.map { $0.newest >= oldest } ?? false)
         }
@@ -116,7 +116,7 @@ extension SegmentLog {
                 }
             }
         }
-        let now = clock.wallMilliseconds
+        let now = now
         do throws(SystemError) {
             var target: Output
             if let output { target = output } else { target = try startSegment(group.nextNumber) }
@@ -244,7 +244,7 @@ extension SegmentLog {
         let change = state.cache.bytes - before
         if change <= 0 {
             account.release(-change)
-        } else if !account.reserve(change) {
+        } else if !account.spare(change) {
             state.cache.removeAll()
             account.release(before)
         }

@@ -9,16 +9,12 @@ import Synchronization
 /// ones from the files, acknowledges them in any order, and after a restart gets again what it had not acknowledged.
 /// Files every destination is done with are deleted. Nothing is replayed at opening; see ``SegmentFormat`` for the files.
 ///
-/// Size and age are bounded: past them whole segments go, oldest first, and each loss is reported. Blocking calls run on
+/// Size and age are bounded: past them whole segments go, oldest first, and each loss is reported. Ages are measured on a
+/// clock of the log's own, which begins at the wall clock when the log is opened and does not jump afterwards: setting the
+/// machine's clock neither expires records nor keeps them. Blocking calls run on
 /// the pool given. Every method may be called from any task; a destination's reader is for one task at a time.
 package final class SegmentLog: Sendable {
-    package enum SyncPolicy: Sendable, Equatable {
-        /// Leave it to the kernel: records survive the process, not the machine.
-        case never
-        case interval(Duration)
-        /// Before an append returns.
-        case always
-    }
+    package typealias SyncPolicy = Essentials.SyncPolicy
 
     package struct Options: Sendable {
         package var directory: String
@@ -75,6 +71,7 @@ package final class SegmentLog: Sendable {
 
     struct Counters {
         var tornBytes = 0
+        /// Segments in which something unreadable was met.
         var damagedSegments = 0
         var failedWrites = 0
         var failedSyncs = 0
@@ -89,10 +86,13 @@ package final class SegmentLog: Sendable {
     let account: MemoryAccount?
     let state: Mutex<State>
     private let lock: CInt
+    /// Wall clock minus monotonic clock, in milliseconds, as it was at opening.
+    private let origin: Int64
 
     private init(
         options: Options, directory: SegmentDirectory, pool: BlockingPool, clock: EngineClock,
-        account: MemoryAccount?, state: consuming State, lock: CInt, reportLoss: @escaping LossReport
+        account: MemoryAccount?, state: consuming State, lock: CInt, startTime: Int64,
+        reportLoss: @escaping LossReport
     ) {
         self.options = options
         self.directory = directory
@@ -103,7 +103,11 @@ package final class SegmentLog: Sendable {
         self.reportLoss = reportLoss
         self.state = Mutex(state)
         self.lock = lock
+        origin = startTime - clock.monotonicNanoseconds / 1_000_000
     }
+
+    /// Milliseconds since 1970 as records are stamped: never jumps while the log is open.
+    var now: Int64 { origin + clock.monotonicNanoseconds / 1_000_000 }
 
     // MARK: Opening and closing
 
@@ -139,20 +143,25 @@ package final class SegmentLog: Sendable {
         var descriptors: [CInt] = []
         do {
             let directory = SegmentDirectory(path: options.directory, files: files)
-            let recovery = try directory.recover()
             try directory.forgetDestinations(except: destinations)
+            var slots: [AcknowledgementFormat.Slot?] = []
+            for destination in destinations {
+                let path = directory.acknowledgementPath(of: destination)
+                let descriptor = try files.openOrCreate(path)
+                descriptors.append(descriptor)
+                slots.append(try readSlot(descriptor, path, files))
+            }
+            let recovery = try directory.recover(from: Self.lowest(slots))
             var state = State(
                 segments: recovery.segments, nextNumber: recovery.nextNumber,
                 totalBytes: recovery.segments.reduce(0) { $0 + $1.end }, readers: [],
                 cache: RecordCache(limit: options.memoryLimit.bytes))
             state.counters.tornBytes = recovery.tornBytes
-            for destination in destinations {
+            state.counters.damagedSegments = recovery.segments.count(where: \.isDamaged)
+            for (index, destination) in destinations.enumerated() {
                 let path = directory.acknowledgementPath(of: destination)
-                let descriptor = try files.openOrCreate(path)
-                descriptors.append(descriptor)
-                let slot = try readSlot(descriptor, path, files)
                 var reader = makeReader(
-                    destination, slot, descriptor, state.segments, state.nextNumber,
+                    destination, slots[index], descriptors[index], state.segments, state.nextNumber,
                     startsAtEnd: startingAtEnd.contains(destination))
                 // Both slots are written once, so that later acknowledgements need no space.
                 try writeSlot(of: &reader, path, files)
@@ -161,7 +170,7 @@ package final class SegmentLog: Sendable {
             }
             let log = SegmentLog(
                 options: options, directory: directory, pool: pool, clock: clock, account: account, state: state,
-                lock: lock, reportLoss: reportLoss)
+                lock: lock, startTime: max(clock.wallMilliseconds, recovery.newest), reportLoss: reportLoss)
             log.tidy()
             return log
         } catch {
@@ -178,6 +187,13 @@ package final class SegmentLog: Sendable {
         defer { buffer.deallocate() }
         let count = try files.read(into: buffer, from: descriptor, at: 0, path: path)
         return AcknowledgementFormat.read(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    }
+
+    /// The earliest of the acknowledgements; nil when a destination has none and needs everything.
+    private static func lowest(_ slots: [AcknowledgementFormat.Slot?]) -> AcknowledgementFormat.Slot? {
+        let known = slots.compactMap { $0 }
+        guard known.count == slots.count else { return nil }
+        return known.min { $0.position < $1.position }
     }
 
     static func writeSlot(of reader: inout ReaderState, _ path: String, _ files: any LogFiles) throws(SystemError) {
@@ -204,7 +220,7 @@ package final class SegmentLog: Sendable {
             if segment.number != start.position.segment || start.position.offset < SegmentFormat.segmentHeaderSize {
                 start.position = LogPosition(segment: segment.number, offset: SegmentFormat.segmentHeaderSize)
                 start.itemsInSegment = 0
-            } else if start.position.offset > segment.end {
+            } else if start.position.offset > segment.end, !segment.isDamaged {
                 start.position.offset = segment.end
                 start.itemsInSegment = segment.items
             }

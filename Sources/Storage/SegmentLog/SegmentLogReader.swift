@@ -89,7 +89,7 @@ package struct SegmentLogReader: Sendable {
             let stored = state.readers[index].fetched.first ?? state.cache[read]
             if let stored, stored.position == read {
                 if let limit = log.options.ageLimit,
-                    stored.appendedAt < log.clock.wallMilliseconds - limit.milliseconds
+                    stored.appendedAt < log.now - limit.milliseconds
                 {
                     state.readers[index].skip(stored)
                     return .skipped(
@@ -120,8 +120,12 @@ package struct SegmentLogReader: Sendable {
                     SegmentLog.Loss(loss: .damaged, destination: state.readers[index].destination, items: lost))
             }
             guard place + 1 < state.segments.count else { return .outcome(.atEnd) }
-            state.readers[index].move(toSegment: state.segments[place + 1].number, losing: 0)
-            return .again
+            // Nothing is left of a segment that was whole, unless records vanished from its middle.
+            let lost = segment.items - state.readers[index].itemsRead
+            state.readers[index].move(toSegment: state.segments[place + 1].number, losing: lost)
+            if lost <= 0 { return .again }
+            return .skipped(
+                SegmentLog.Loss(loss: .damaged, destination: state.readers[index].destination, items: lost))
         }
     }
 
@@ -180,6 +184,7 @@ extension SegmentLog {
             guard isDamaged, let place = state.segments.firstIndex(where: { $0.number == position.segment }) else {
                 return
             }
+            if !state.segments[place].isDamaged { state.counters.damagedSegments += 1 }
             // If it is the one being written, the next append starts another, and this reader goes on there.
             state.segments[place].damagedAt = min(state.segments[place].readableEnd, run.next)
         }

@@ -44,7 +44,9 @@ package struct RemoteWriteMerger: ~Copyable {
         for block in blocks {
             try block.withUnsafeBytes { bytes in
                 var reader = ProtobufReader(bytes)
-                length += try reader.varint()
+                let own = try reader.varint()
+                guard own <= UInt64(limit) else { throw CompressionError.limitExceeded(limit) }
+                length += own
                 starts.append(reader.position)
             }
             size += block.count

@@ -351,6 +351,43 @@ struct LokiWriteTests {
         #expect(loki.lines.count == 3)
     }
 
+    @Test("A reload does not count what waits in the write-ahead log twice, and drops what no endpoint is there for")
+    func diskQueueReload() async throws {
+        let directory = TemporaryDirectory()
+        let loki = try await FakeLoki()
+        loki.answerAlways(500)
+        func text(_ wait: String, _ names: [String]) -> String {
+            names.map { name in
+                """
+                endpoint {
+                  url = "\(loki.url)"
+                  name = "\(name)"
+                  batch_wait = "\(wait)"
+                  max_backoff_retries = 0
+                  queue_config { drain_timeout = "1s" }
+                }
+
+                """
+            }.joined() + "wal {\n enabled = true\n drain_timeout = \"1s\"\n}\n"
+        }
+        let harness = start(text("1s", ["a", "b"]), storagePath: directory.path)
+        try send(batch(["one", "two"]), harness)
+        #expect(wait(harness) { loki.attempts > 0 })
+        #expect(harness.instance.ledger.statement.heldItems == 4)
+        for delay in ["2s", "3s"] {
+            let before = loki.attempts
+            harness.update(text(delay, ["a", "b"]))
+            #expect(wait(harness) { loki.attempts > before + 2 })
+            #expect(harness.instance.ledger.statement.heldItems == 4)
+        }
+        harness.update(text("3s", ["a"]))
+        #expect(wait(harness) { harness.instance.ledger.statement.heldItems == 2 })
+        #expect(harness.instance.ledger.statement.droppedItems == 2)
+        loki.answerAlways(nil)
+        #expect(wait(harness) { harness.instance.ledger.statement.heldItems == 0 })
+        #expect(harness.instance.ledger.statement.outgoing == 2 && harness.finish() == [])
+    }
+
     @Test("Entries older than the write-ahead log keeps them are dropped and counted")
     func diskQueueAge() async throws {
         let directory = TemporaryDirectory()

@@ -90,6 +90,34 @@ struct SegmentLogFaultTests {
         await log.close()
     }
 
+    @Test(
+        "Damage in the segment a crash left costs what cannot be read, counted; what was acknowledged is not looked at")
+    func damagedAfterCrash() async throws {
+        for acknowledged in [0, 1, 4] {
+            let fixture = LogFixture()
+            var log = try await fixture.open()
+            for number in 0..<8 { try await log.append([LogFixture.record(number)]) }
+            var reader = try #require(log.reader(for: "a"))
+            for _ in 0..<acknowledged { reader.complete(try #require(try await reader.nextIfAny())) }
+            log.abandonOnceTidy()
+            let path = fixture.directory + "/0000000001.segment"
+            var bytes = try Files.read(path)
+            // The payload of the third record.
+            bytes[SegmentFormat.segmentHeaderSize + 2 * 76 + SegmentFormat.headerSize + 5] ^= 0x10
+            try Files.replace(path, with: bytes)
+            log = try await fixture.open()
+            reader = try #require(log.reader(for: "a"))
+            #expect(reader.pendingItems == LogFixture.items(acknowledged..<8))
+            try await log.append([LogFixture.record(99)])
+            let isHarmless = acknowledged > 2
+            let readable = Array(acknowledged..<(isHarmless ? 8 : 2))
+            #expect(try await LogFixture.drain(reader) == readable + [99])
+            #expect(fixture.lost(.damaged) == (isHarmless ? 0 : LogFixture.items(2..<8)))
+            #expect(reader.pendingItems == 0 && log.statistics.damagedSegments == (isHarmless ? 0 : 1))
+            await log.close()
+        }
+    }
+
     @Test("A segment that vanished is counted as damaged and the rest goes on")
     func vanishedSegment() async throws {
         let fixture = LogFixture()

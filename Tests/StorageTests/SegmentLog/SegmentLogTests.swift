@@ -211,6 +211,36 @@ struct SegmentLogTests {
         await log.close()
     }
 
+    @Test("Setting the clock forward or back expires nothing and keeps nothing longer", arguments: [-86_400, 86_400])
+    func clockJump(_ seconds: Int) async throws {
+        let fixture = LogFixture()
+        func open() async throws -> SegmentLog {
+            try await fixture.open {
+                $0.ageLimit = .seconds(60)
+                $0.segmentSize = ByteCount(bytes: 1024)
+            }
+        }
+        var log = try await open()
+        for number in 0..<20 { try await log.append([LogFixture.record(number)]) }
+        fixture.clock.advance(by: .seconds(40))
+        fixture.clock.jumpWall(by: .seconds(seconds))
+        log.expire()
+        #expect(fixture.lost(.ageLimit) == 0)
+        for number in 20..<30 { try await log.append([LogFixture.record(number)]) }
+        fixture.clock.advance(by: .seconds(30))
+        log.expire()
+        var reader = try #require(log.reader(for: "a"))
+        #expect(try await LogFixture.drain(reader, completing: false) == Array(20..<30))
+        #expect(fixture.lost(.ageLimit) == LogFixture.items(0..<20))
+        await log.close()
+        // Opened again with the clock behind the records: they are new. Ahead of them: they are old.
+        log = try await open()
+        reader = try #require(log.reader(for: "a"))
+        #expect(try await LogFixture.drain(reader) == (seconds < 0 ? Array(20..<30) : []))
+        #expect(reader.pendingItems == 0)
+        await log.close()
+    }
+
     @Test("A directory is for one log at a time")
     func exclusive() async throws {
         let fixture = LogFixture()
