@@ -5,8 +5,8 @@ import threading
 import time
 
 from exposition import Targets, counting
-from faults import (Pusher, api_to_wal, check_books, check_no_loss, check_twice, generator, held, loki_receiver, pushed,
-                    pushers_ready, remote_write_receiver, wait_until_empty)
+from faults import (Pusher, api_to_wal, check_books, check_no_loss, check_twice, dropped, generator, held, loki_receiver,
+                    pushed, pushers_ready, remote_write_receiver, wait_until_empty)
 from harness import LONG, Invar, check, free_port, wait_until
 
 
@@ -211,6 +211,26 @@ def case_held_counts_survive_a_restart(directory):
             invar.stop(60)
         check_no_loss([pusher], receiver)
         check(len(receiver.items()) == 5000, "something arrived twice")
+
+
+def case_queue_of_a_removed_endpoint(directory):
+    """What waits for an endpoint that is no longer configured goes with its queue, and is booked as dropped."""
+    port = free_port()
+    with remote_write_receiver() as receiver, Targets({"t": counting(100)}) as targets:
+        configuration = scrape_to(receiver.url, targets.alloy())
+        receiver.shut()
+        with Invar(directory, configuration, port=port) as invar:
+            wait_until(lambda: held(invar.ledger()["prometheus.remote_write.w"]) > 500, 20, "a backlog")
+            invar.kill()
+        receiver.open()
+        with Invar(directory, configuration.replace('"main"', '"other"'), port=port) as invar:
+            wait_until(lambda: dropped(invar.ledger()["prometheus.remote_write.w"], "stopped") > 500, 20, "the drop")
+            wait_until(lambda: receiver.items(), 20, "new samples")
+            book = invar.ledger()["prometheus.remote_write.w"]
+            check(book["restored"] == dropped(book), f"the books: {book}")
+            check(invar.stop(60) == 0, "does not stop")
+        queues = os.listdir(f"{directory}/data/prometheus.remote_write.w/queue")
+        check(len(queues) == 1 and queues[0].startswith("other-"), f"queues on disk: {queues}")
 
 
 def case_first_start_over_alloys_files(directory):
