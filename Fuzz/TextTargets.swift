@@ -213,7 +213,7 @@ enum TextTargets {
     ) { input in
         let parts = String(decoding: input, as: UTF8.self).split(
             separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
-        let layout = GoTimeLayout(String(parts[0]))
+        let layout = GoTimeLayout(String(parts[0].prefix(200)))
         _ = layout.format(GoTime(unixSeconds: 1_700_000_000, nanoseconds: 5))
         let time = try layout.parse(parts.count > 1 ? String(parts[1]) : "")
         return layout.format(time).utf8.count
