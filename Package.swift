@@ -45,6 +45,9 @@ let kit: [Target.Dependency] = [
     "Compression",
 ]
 
+/// What components that talk to Kubernetes import besides.
+let kubernetes: [Target.Dependency] = ["Kubernetes", "KubernetesKit"]
+
 let package = Package(
     name: "invar",
     products: [
@@ -80,16 +83,20 @@ let package = Package(
         module("Wire", ["Telemetry", "Compression", "TextFormats"]),
         module("Storage", ["SelfMetrics", "TextFormats"]),
         module("Transport", ["SelfMetrics", "Compression", "TextFormats", "CLinux"] + nio),
+        module("Kubernetes", ["TextFormats", "Transport"]),
 
         // Level 3: the component author's kit
         module("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats"]),
+        module(
+            "KubernetesKit",
+            ["AlloySyntax", "Telemetry", "Transport", "TextFormats", "Kubernetes", "ComponentKit"]),
 
         // Level 4: families
-        module("DiscoveryComponents", kit),
-        module("LokiComponents", kit),
+        module("DiscoveryComponents", kit + kubernetes),
+        module("LokiComponents", kit + kubernetes),
         module("OtelcolComponents", kit),
-        module("PlatformComponents", kit),
-        module("PrometheusComponents", kit),
+        module("PlatformComponents", kit + kubernetes),
+        module("PrometheusComponents", kit + kubernetes),
         module("PrometheusExporters", kit + ["CLinux"]),
 
         // Level 5: program
@@ -138,7 +145,7 @@ let package = Package(
             path: "Fuzz", exclude: ["Corpus"], swiftSettings: swiftSettings),
 
         // Tests
-        module("TestKit", kit + ["Runtime"]),
+        module("TestKit", kit + kubernetes + ["Runtime"]),
         tests("Essentials"),
         tests("Compression"),
         tests("TextFormats"),
@@ -148,12 +155,13 @@ let package = Package(
         tests("Wire", ["Telemetry", "Compression"]),
         tests("Storage", ["Essentials"]),
         tests("Transport", ["SelfMetrics", "Compression", "TextFormats"]),
+        tests("Kubernetes", kit + ["KubernetesKit", "TestKit"]),
         tests("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats", "TestKit"]),
-        tests("DiscoveryComponents", kit + ["TestKit"]),
-        tests("LokiComponents", kit + ["TestKit"]),
+        tests("DiscoveryComponents", kit + kubernetes + ["TestKit"]),
+        tests("LokiComponents", kit + kubernetes + ["TestKit"]),
         tests("OtelcolComponents", kit + ["TestKit"]),
-        tests("PlatformComponents", kit + ["TestKit"]),
-        tests("PrometheusComponents", kit + ["TestKit"]),
+        tests("PlatformComponents", kit + kubernetes + ["TestKit"]),
+        tests("PrometheusComponents", kit + kubernetes + ["TestKit"]),
         tests("PrometheusExporters", kit + ["TestKit"]),
         tests("Runtime", kit + ["TestKit"]),
         tests("Console", kit + ["TestKit", "Runtime"]),

@@ -20,6 +20,10 @@ package protocol Component: AnyObject, Sendable {
     /// they had.
     init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws
 
+    /// Called once, after the component was made and before dependents are evaluated: the place to fetch exports that
+    /// dependents cannot be evaluated without. Takes no longer than the arguments allow, and fails in health only.
+    func prepare() async
+
     /// Works until cancelled. Returning means the component has exited; throwing means it has failed.
     ///
     /// A component that has exited is run again when a configuration is loaded: on the same object, so that whatever
@@ -37,6 +41,9 @@ package protocol Component: AnyObject, Sendable {
 extension Component {
     /// Waits until cancelled: all that a component with only a receiver needs.
     package func run() async throws { try await waitForCancellation() }
+
+    /// Does nothing: most exports are known at once or may come late.
+    package func prepare() async {}
 
     /// Does nothing: what runs reads its live arguments.
     package func argumentsChanged() {}

@@ -16,6 +16,9 @@ package protocol ComponentInstance: AnyObject, Sendable {
     /// What is wrong with the block in `scope`; the component keeps the arguments it has.
     func check(_ block: BlockStatement, in scope: Scope) -> Diagnostics
 
+    /// Lets the component fetch what dependents need at once; only the first call after the component was made does.
+    func prepare() async
+
     /// The component's life; waits for the first successful evaluation's component. Throws what it throws.
     func run() async throws
 
@@ -90,6 +93,7 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
         var live: Live<C.Arguments>?
         var arguments = EffectiveValues()
         var exports: C.Exports?
+        var isPrepared = false
     }
 
     private let state = Mutex(State())
@@ -154,6 +158,15 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
         ComponentLedger.$evaluating.withValue(ledger) {
             BlockDecoder.decode(C.Arguments.self, body: block.body, range: block.nameRange, in: scope).diagnostics
         }
+    }
+
+    func prepare() async {
+        let component = state.withLock { state -> C? in
+            guard state.component != nil, !state.isPrepared else { return nil }
+            state.isPrepared = true
+            return state.component
+        }
+        await component?.prepare()
     }
 
     func run() async throws {

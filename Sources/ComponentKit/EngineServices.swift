@@ -31,6 +31,8 @@ package struct EngineServices: Sendable {
     package var liveData: LiveDataHub
     /// Where tasks run that must outlive the cancellation of their component; nil is everywhere. Tests set it.
     package var executor: (any TaskExecutor)?
+    /// What components share among each other, such as clients of the same server.
+    package var shared = SharedInstances()
 
     package init(
         clock: EngineClock, budget: MemoryBudget, slots: Slots, blocking: BlockingPool, eventLoops: EventLoops,

@@ -5,5 +5,7 @@ package let discoveryComponents: [any Component.Type] = [
     DiscoveryDNS.self,
     DiscoveryFile.self,
     DiscoveryHTTP.self,
+    DiscoveryKubelet.self,
+    DiscoveryKubernetes.self,
     DiscoveryRelabel.self,
 ]

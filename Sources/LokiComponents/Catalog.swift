@@ -9,6 +9,9 @@ package let lokiComponents: [any Component.Type] = [
     LokiSourceAPI.self,
     LokiSourceFile.self,
     LokiSourceGELF.self,
+    LokiSourceKubernetes.self,
+    LokiSourceKubernetesEvents.self,
+    LokiSourcePodLogs.self,
     LokiSourceSyslog.self,
     LokiWrite.self,
 ]

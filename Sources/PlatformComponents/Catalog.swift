@@ -5,4 +5,7 @@ package let platformComponents: [any Component.Type] = [
     LocalFile.self,
     LocalFileMatch.self,
     RemoteHTTP.self,
+    RemoteKubernetesConfigMap.self,
+    RemoteKubernetesSecret.self,
+    RemoteVault.self,
 ]

@@ -89,6 +89,7 @@ package final class ComponentHarness {
         let instance = instance
         lifetime = Task(executorPreference: executor) { [ending] in
             do {
+                await instance.prepare()
                 try await instance.run()
                 ending.set(.success(()))
             } catch {

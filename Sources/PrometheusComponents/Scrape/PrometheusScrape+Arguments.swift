@@ -7,7 +7,7 @@ import Wire
 
 extension PrometheusScrape {
     package struct Arguments: Block, Sendable {
-        let targets: [Target]
+        var targets: [Target]
         let forwardTo: Fanout<MetricBatch>
         /// Nil for the component's ID.
         let jobName: String?
@@ -28,6 +28,8 @@ extension PrometheusScrape {
         let isClustered: Bool
         /// How answers are read; the target's labels may override its choices about histograms.
         let options: ExpositionOptions
+        /// Rules for the labels of series, with those of their target; only jobs of monitors have some.
+        let metricRelabeling: Relabeling
 
         package init(from block: inout BlockReader) {
             targets = block.required("targets", "Targets to scrape.")
@@ -121,6 +123,7 @@ extension PrometheusScrape {
             options.injectsZeroSamples = options.readsStartTimestamps
             let clustering: Clustering = block.block("clustering", "Sharing of targets among cluster nodes.")
             isClustered = clustering.isEnabled
+            metricRelabeling = Relabeling([])
 
             if timeout > interval {
                 block.reject("scrape_timeout", "must not be greater than scrape_interval (\(interval))")
@@ -135,6 +138,32 @@ extension PrometheusScrape {
             (options.nameValidation, self.escaping) = Self.schemes(
                 validation, isEscapingGiven ? escaping : "", &block)
             self.options = options
+        }
+
+        /// The arguments of a job that is not configured as a block of its own.
+        init(job: ScrapeJobSettings, forwardTo: Fanout<MetricBatch>) {
+            targets = []
+            self.forwardTo = forwardTo
+            jobName = job.name
+            honorLabels = job.honorsLabels
+            params = job.params
+            failureLogFile = nil
+            interval = job.interval
+            timeout = job.timeout
+            protocols = job.protocols
+            fallbackProtocol = .prometheusText004
+            escaping = .underscores
+            metricsPath = job.metricsPath
+            scheme = job.scheme
+            targetLimit = job.targetLimit
+            reportsExtraMetrics = false
+            isCompressionEnabled = job.isCompressionEnabled
+            var client = job.client
+            client.maximumBodyBytes = ByteCount(bytes: Int.max >> 2)
+            self.client = client
+            isClustered = false
+            options = job.options
+            metricRelabeling = job.metricRelabeling
         }
 
         private static func limit(

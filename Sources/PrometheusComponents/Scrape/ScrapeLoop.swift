@@ -35,6 +35,7 @@ final class ScrapeLoop: Sendable {
         var honorsLabels: Bool
         var addsTypeAndUnitLabels: Bool
         var validation: NameValidation
+        var relabeling: Relabeling
     }
 
     private struct Progress {
@@ -58,7 +59,9 @@ final class ScrapeLoop: Sendable {
         identity = plan.target.identity
         reader = Mutex(
             ExpositionReader(
-                mapper: TargetLabels.mapper(identity.labels, honors: pool.arguments.current.honorLabels)))
+                mapper: TargetLabels.mapper(
+                    identity.labels, honors: pool.arguments.current.honorLabels,
+                    relabeling: pool.arguments.current.metricRelabeling)))
         log = pool.context.log.with("target", identity.url)
     }
 
@@ -223,14 +226,16 @@ final class ScrapeLoop: Sendable {
         options.scrapesNativeHistograms = target.scrapesNativeHistograms
         let mapping = Mapping(
             honorsLabels: arguments.honorLabels, addsTypeAndUnitLabels: options.addsTypeAndUnitLabels,
-            validation: options.nameValidation)
+            validation: options.nameValidation, relabeling: arguments.metricRelabeling)
         let isOther = progress.withLock { progress in
             defer { progress.mapping = mapping }
             return progress.mapping.map { $0 != mapping } ?? true
         }
         reader.withLock { reader in
             if isOther || (options.collectsMetadata && !reader.options.collectsMetadata) {
-                reader.forgetSeries(mapper: TargetLabels.mapper(identity.labels, honors: arguments.honorLabels))
+                reader.forgetSeries(
+                    mapper: TargetLabels.mapper(
+                        identity.labels, honors: arguments.honorLabels, relabeling: arguments.metricRelabeling))
             }
             reader.options = options
         }

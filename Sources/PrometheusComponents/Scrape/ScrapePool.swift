@@ -24,7 +24,13 @@ final class ScrapePool: Sendable {
 
     private let state = Mutex(State())
 
-    init(_ arguments: Live<PrometheusScrape.Arguments>, _ context: Context<NoValues>) {
+    /// Whether the pool speaks for the health of its component.
+    private let reportsHealth: Bool
+
+    init(
+        _ arguments: Live<PrometheusScrape.Arguments>, _ context: Context<NoValues>, reportsHealth: Bool = true
+    ) {
+        self.reportsHealth = reportsHealth
         self.arguments = arguments
         self.context = context
         metrics = ScrapeMetrics(
@@ -101,6 +107,7 @@ final class ScrapePool: Sendable {
             return arguments.isClustered && !state.warnedClustering
         }
         if isNew { context.log.warn("Clustering is not available: every target is scraped by this process") }
+        guard reportsHealth else { return }
         context.report(
             .healthy(arguments.isClustered ? "scraping all targets, clustering is not available" : "scraping targets"))
     }
@@ -124,6 +131,9 @@ final class ScrapePool: Sendable {
             return client
         }
     }
+
+    /// Whether every loop has ended, those of targets that have gone included.
+    var isEmpty: Bool { state.withLock { $0.loops.isEmpty } }
 
     /// The loops of the current targets, in the order of the configuration.
     var activeLoops: [ScrapeLoop] {

@@ -130,8 +130,10 @@ struct ScrapeTarget: Sendable {
 /// How the labels of a target come to the series it exposes.
 enum TargetLabels {
     /// A mapper that adds the target's labels: where a series has one of the same name, it keeps it when `honors`, else
-    /// its own moves to `exported_<name>`.
-    static func mapper(_ target: LabelSet, honors: Bool) -> @Sendable (inout LabelSetBuilder) -> Bool {
+    /// its own moves to `exported_<name>`. Then the rules are applied; series they drop are left out.
+    static func mapper(
+        _ target: LabelSet, honors: Bool, relabeling: Relabeling
+    ) -> @Sendable (inout LabelSetBuilder) -> Bool {
         { series in
             if honors {
                 target.forEach { name, value in
@@ -140,7 +142,7 @@ enum TargetLabels {
             } else {
                 replace(&series, target)
             }
-            return true
+            return relabeling.isEmpty || relabeling.apply(to: &series)
         }
     }
 

@@ -164,7 +164,7 @@ extension Supervisor {
         var problems = Diagnostics()
         var success = "component evaluated"
         switch node.node.kind {
-        case .component(let type): problems = evaluateComponent(node, type, scope)
+        case .component(let type): problems = await evaluateComponent(node, type, scope)
         case .custom(let namespace, let name):
             problems = await evaluateCustom(node, namespace, name, scope, transition)
         case .foreach:
@@ -216,7 +216,9 @@ extension Supervisor {
         return decoded
     }
 
-    private func evaluateComponent(_ node: NodeState, _ type: any Component.Type, _ scope: Scope) -> Diagnostics {
+    private func evaluateComponent(
+        _ node: NodeState, _ type: any Component.Type, _ scope: Scope
+    ) async -> Diagnostics {
         if let run = unended(node) {
             return Diagnostics([
                 Diagnostic(
@@ -238,6 +240,7 @@ extension Supervisor {
             return instance.check(node.node.block, in: scope)
         }
         let evaluation = instance.evaluate(node.node.block, in: scope)
+        await instance.prepare()
         node.seenVersion = node.record.version
         node.exported = instance.exportsValue
         node.isPending = lacksExports(node, instance)
