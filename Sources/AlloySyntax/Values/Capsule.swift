@@ -41,20 +41,23 @@ public struct Capsule: Sendable {
     /// What is carried.
     public let payload: any Sendable
 
-    /// The fields, when expressions may use the capsule like an object.
-    public let object: ObjectValue?
+    /// The fields, when expressions may use the capsule like an object. Made anew each time: a list of targets holds tens
+    /// of thousands of capsules, and their fields as values would take many times what the targets take.
+    public var object: ObjectValue? { readObject() }
 
     /// What the interface shows; `nil` shows the type.
-    public let text: String?
+    public var text: String? { readText() }
 
+    private let readObject: @Sendable () -> ObjectValue?
+    private let readText: @Sendable () -> String?
     private let isSame: @Sendable (any Sendable) -> Bool
 
     /// Wraps a value that says itself how it behaves.
     public init<Wrapped: CapsuleValue>(_ value: Wrapped) {
         typeName = Wrapped.capsuleName
         payload = value
-        object = value.alloyObject
-        text = value.alloyText
+        readObject = { value.alloyObject }
+        readText = { value.alloyText }
         isSame = { other in
             guard let other = other as? Wrapped else { return false }
             return value.isEqual(to: other)
@@ -68,8 +71,8 @@ public struct Capsule: Sendable {
     ) {
         self.typeName = typeName
         payload = value
-        object = nil
-        self.text = text
+        readObject = { nil }
+        readText = { text }
         isSame = { other in
             guard let other = other as? Wrapped else { return false }
             if let isEqual { return isEqual(value, other) }
