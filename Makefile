@@ -8,7 +8,7 @@ help:
 	@echo 'make run         build, then collect metrics and logs of this host into a local Prometheus'
 	@echo 'make test        install what the tests need and run all of them'
 	@echo 'make check       formatting and structure of the sources'
-	@echo 'make bench       the whole program under load, then micro benchmarks of the codecs'
+	@echo 'make bench       the whole program under load beside a peer, then micro benchmarks of the codecs'
 	@echo 'make faults      kills, damaged files, full disks and bad receivers against the built program'
 	@echo 'make fuzz        mutated inputs for every reader of untrusted bytes; SECONDS=600 TARGET=yaml'
 	@echo 'make release     the optimised program, in $(INVAR)'

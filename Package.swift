@@ -81,7 +81,7 @@ let package = Package(
 
         // Level 2: substrates
         module("Wire", ["Telemetry", "Compression", "TextFormats"]),
-        module("Storage", ["SelfMetrics", "TextFormats"]),
+        module("Storage", ["CLinux", "SelfMetrics", "TextFormats"]),
         module("Transport", ["SelfMetrics", "Compression", "TextFormats", "CLinux"] + nio),
         module("Kubernetes", ["TextFormats", "Transport"]),
 
@@ -120,6 +120,7 @@ let package = Package(
         .executableTarget(name: "invar", dependencies: ["InvarCLI"], swiftSettings: swiftSettings),
 
         // Measurements; never part of the program
+        .systemLibrary(name: "CEpoll", path: "Benchmarks/CEpoll"),
         .executableTarget(
             name: "loki-process-benchmark",
             dependencies: ["AlloySyntax", "ComponentKit", "LokiComponents", "Telemetry", "TestKit"],
@@ -131,6 +132,9 @@ let package = Package(
             name: "remote-write-benchmark",
             dependencies: ["Compression", "Essentials", "Storage", "Telemetry", "Wire"],
             path: "Benchmarks/RemoteWrite", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "pipeline-load", dependencies: ["CEpoll", "CSnappy"], path: "Benchmarks/PipelineLoad",
+            swiftSettings: swiftSettings),
         .executableTarget(
             name: "exposition-benchmark", dependencies: ["Essentials", "Telemetry", "Wire"],
             path: "Benchmarks/Exposition", swiftSettings: swiftSettings),

@@ -39,7 +39,8 @@ if [ "$unit_status" -ne 0 ] && [ "$unit_failed" -eq 0 ]; then failed=$((failed +
 if [ "$unit_passed" -eq 0 ]; then failed=$((failed + 1)); fi
 
 echo "== end to end (release) =="
-if swift build -c release --static-swift-stdlib --product invar; then
+if swift build -c release --static-swift-stdlib --product invar &&
+    swift build -c release --static-swift-stdlib --product pipeline-load; then
     python3 Tests/EndToEnd/run.py 2>&1 | tee "$log"
     count_marks "${PIPESTATUS[0]}"
 

@@ -47,6 +47,32 @@ package struct EngineClock: Sendable {
         }
     }
 
+    /// Waits until the monotonic clock shows `deadline` nanoseconds or `interrupt` is triggered, whichever comes first;
+    /// true when it was the interrupt. Throws `CancellationError` on cancellation.
+    package func sleep(untilMonotonic deadline: Int64, orUntil interrupt: SleepInterrupt) async throws -> Bool {
+        let id = timers.makeID()
+        let timers = timers
+        guard interrupt.arm({ timers.cancel(id) }) else {
+            timers.discard(id)
+            return true
+        }
+        do {
+            try await withTaskCancellationHandler {
+                try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                    timers.schedule(id, at: deadline, continuation)
+                }
+            } onCancel: {
+                timers.cancel(id)
+            }
+            _ = interrupt.disarm()
+            return false
+        } catch {
+            let isInterrupted = interrupt.disarm()
+            if Task.isCancelled || !isInterrupted { throw error }
+            return true
+        }
+    }
+
     /// The nearest deadline anyone waits for, in monotonic nanoseconds.
     package var nextDeadline: Int64? { timers.nextDeadline }
 
@@ -59,6 +85,47 @@ package struct EngineClock: Sendable {
     /// Sets a manual clock's wall time forward or back, as an administrator or a time server does; the monotonic clock
     /// does not see it.
     package func jumpWall(by duration: Duration) { timers.jumpWall(by: duration.nanoseconds) }
+}
+
+/// Ends a sleep of one task before its time, from any other; what is triggered while nobody sleeps ends the next sleep.
+package final class SleepInterrupt: Sendable {
+    private struct State {
+        var isTriggered = false
+        var wake: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package func trigger() {
+        let wake = state.withLock { state in
+            state.isTriggered = true
+            return state.wake
+        }
+        wake?()
+    }
+
+    /// Says how to end the sleep that begins; false when it was triggered before, which is used up by this.
+    package func arm(_ wake: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { state in
+            if state.isTriggered {
+                state.isTriggered = false
+                return false
+            }
+            state.wake = wake
+            return true
+        }
+    }
+
+    /// Whether it was the reason to wake up, which is used up by this when the sleep ends in an error.
+    package func disarm() -> Bool {
+        state.withLock { state in
+            state.wake = nil
+            defer { state.isTriggered = false }
+            return state.isTriggered
+        }
+    }
 }
 
 /// The waiting sleepers of one clock, ordered by deadline.
@@ -145,6 +212,11 @@ private final class TimerQueue: Sendable {
                 wake.signal()
             }
         }
+    }
+
+    /// Nobody will sleep with this ID.
+    func discard(_ id: UInt64) {
+        state.withLock { _ = $0.arriving.removeValue(forKey: id) }
     }
 
     func cancel(_ id: UInt64) {

@@ -28,6 +28,7 @@ package final class Slots: Sendable {
     }
 
     private func take() async -> Bool {
+        if takeFree() { return !Task.isCancelled || giveBackUnused() }
         let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
         state.withLock { $0.arriving[id] = false }
         return await withTaskCancellationHandler {
@@ -53,6 +54,19 @@ package final class Slots: Sendable {
             }
             waiter?.resume(returning: false)
         }
+    }
+
+    private func takeFree() -> Bool {
+        state.withLock { state in
+            guard state.free > 0 else { return false }
+            state.free -= 1
+            return true
+        }
+    }
+
+    private func giveBackUnused() -> Bool {
+        giveBack()
+        return false
     }
 
     private func giveBack() {

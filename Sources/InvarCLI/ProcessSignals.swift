@@ -38,6 +38,7 @@ extension Invar {
     /// Must run on the main thread before any other thread is started. Only `run` waits for signals; in every other
     /// command they end the program as usual.
     package static func prepareSignals() {
+        ProcessMemory.configureAllocator()
         if CommandLine.arguments.dropFirst().first == "run" { ProcessSignals.block() }
     }
 }

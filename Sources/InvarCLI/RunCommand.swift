@@ -94,6 +94,7 @@ struct RunCommand: AsyncParsableCommand {
                 throw CommandFailure(problem + "Error: could not perform the initial load successfully")
             }
             log.info("now listening for http traffic", nil, ["addr": "\(console.address)"])
+            StartCode.release()
             for await signal in signals {
                 if signal == SIGHUP {
                     _ = await loader.reload()

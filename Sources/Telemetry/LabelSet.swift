@@ -6,25 +6,29 @@ import Glibc
 /// One flat immutable allocation holds the labels as the protobuf `labels` fields of a remote-write `TimeSeries`
 /// (field 1, each a message of name = 1 and value = 2; see prompb/types.proto of Prometheus). Equality is therefore a
 /// comparison of bytes, and sending a series is a copy of ``encoded``. Copies share the allocation.
-package struct LabelSet: Sendable {
+///
+/// Sendable, unchecked, since the allocation is never written again once it is made.
+package struct LabelSet: @unchecked Sendable {
     /// Nil for the set without labels, so that copying that one, which most entries carry, counts no references.
     fileprivate let storage: Storage?
 
-    /// The allocation: immutable after `make`, which is why sharing it between tasks is safe.
-    fileprivate final class Storage: @unchecked Sendable {
-        let bytes: UnsafeRawBufferPointer
+    fileprivate typealias Storage = ManagedBuffer<Header, UInt8>
+
+    /// What stands before the bytes in the allocation.
+    fileprivate struct Header {
         let hash: UInt64
-        let count: Int
+        let byteCount: UInt32
+        let count: UInt32
+    }
 
-        init(copying source: UnsafeRawBufferPointer, count: Int) {
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: source.count, alignment: 1)
-            copy.copyMemory(from: source)
-            bytes = UnsafeRawBufferPointer(copy)
-            hash = ByteHash.hash(source)
-            self.count = count
+    private static func makeStorage(copying source: UnsafeRawBufferPointer, count: Int) -> Storage {
+        let storage = Storage.create(minimumCapacity: source.count) { _ in
+            Header(hash: ByteHash.hash(source), byteCount: UInt32(source.count), count: UInt32(count))
         }
-
-        deinit { bytes.deallocate() }
+        storage.withUnsafeMutablePointerToElements { bytes in
+            UnsafeMutableRawBufferPointer(start: bytes, count: source.count).copyMemory(from: source)
+        }
+        return storage
     }
 
     private static let emptyHash = ByteHash.hash(UnsafeRawBufferPointer(start: nil, count: 0))
@@ -36,7 +40,7 @@ package struct LabelSet: Sendable {
 
     /// Takes labels already encoded, sorted and unique. `count` is their number.
     init(encoded: UnsafeRawBufferPointer, count: Int) {
-        self = encoded.isEmpty ? .empty : LabelSet(storage: Storage(copying: encoded, count: count))
+        self = encoded.isEmpty ? .empty : LabelSet(storage: Self.makeStorage(copying: encoded, count: count))
     }
 
     /// Sorts, drops empty values and keeps the last of equal names.
@@ -47,16 +51,22 @@ package struct LabelSet: Sendable {
     }
 
     /// The number of labels.
-    package var count: Int { storage?.count ?? 0 }
+    package var count: Int { Int(storage?.header.count ?? 0) }
     package var isEmpty: Bool { storage == nil }
 
     /// A hash of all bytes, computed once. Not stable between processes.
-    package var hash: UInt64 { storage?.hash ?? Self.emptyHash }
+    package var hash: UInt64 { storage?.header.hash ?? Self.emptyHash }
 
     /// The size of ``withEncoded(_:)``'s bytes.
-    package var encodedByteCount: Int { storage?.bytes.count ?? 0 }
+    package var encodedByteCount: Int { Int(storage?.header.byteCount ?? 0) }
 
-    fileprivate var bytes: UnsafeRawBufferPointer { storage?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+    /// Valid as long as the storage is.
+    fileprivate var bytes: UnsafeRawBufferPointer {
+        guard let storage else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return storage.withUnsafeMutablePointers { header, bytes in
+            UnsafeRawBufferPointer(start: bytes, count: Int(header.pointee.byteCount))
+        }
+    }
 
     /// Calls `body` with the protobuf `labels` fields; the bytes are valid until it returns.
     package func withEncoded<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {

@@ -16,12 +16,15 @@ import cases_kubernetes
 import cases_logs
 import cases_metrics
 import cases_otel
+import cases_performance
 import cases_program
 from harness import BINARY, Directory, Failure, Skip
 
 
 def all_cases():
-    for module in (cases_program, cases_metrics, cases_logs, cases_otel, cases_kubernetes):
+    for module in (
+        cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_kubernetes,
+    ):
         for name, case in list(vars(module).items()):
             if name.startswith("case_"):
                 yield name.removeprefix("case_").replace("_", "-"), case

@@ -70,12 +70,13 @@ struct SeriesMapperTests {
             _ = mapper.apply(to: &batch, at: time)
         }
         var kept = SeriesTable.Writer()
+        // Made before another one goes, whose address it could get.
+        var late = SeriesTable.Writer()
         send(&kept, at: 1)
         do {
             var temporary = SeriesTable.Writer()
             send(&temporary, at: 2)
         }
-        var late = SeriesTable.Writer()
         send(&late, at: 9)
         #expect(mapper.seriesCount == 3)
         #expect(mapper.forget(usedBefore: 5, untilAtMost: 100) == 1)

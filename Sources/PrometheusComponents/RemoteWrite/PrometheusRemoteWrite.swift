@@ -60,7 +60,7 @@ package final class PrometheusRemoteWrite: Component {
             sendMemory: context.services.budget.account(context.componentID + "/requests"),
             sync: context.services.sync, metrics: context.metrics, blocking: context.services.blocking,
             eventLoops: context.services.eventLoops,
-            executor: context.services.executor,
+            executor: context.services.executor ?? context.services.eventLoops.work.place(),
             directory: context.storagePath + "/queue", families: FamilyStore())
         appended = AppendMetrics(context.metrics)
         context.export(Exports(receiver: receiver))

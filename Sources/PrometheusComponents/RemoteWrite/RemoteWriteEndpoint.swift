@@ -179,6 +179,7 @@ final class RemoteWriteEndpoint: Sendable {
         options.sync = environment.sync
         options.ageLimit = settings.wal.maximumKeepalive
         options.keepLimit = settings.wal.minimumKeepalive
+        options.acknowledgementInterval = .milliseconds(200)
         try? Files.makeDirectory(directory)
         if let available = Files.availableBytes(directory) {
             // Four fifths of what is free, and no more than an operator would expect a queue to take.
@@ -266,7 +267,7 @@ final class RemoteWriteEndpoint: Sendable {
             var written = 0
             do throws(SegmentLogError) {
                 for group in Self.groups(output.records) {
-                    try await log.append(group)
+                    try await log.append(group, blocking: environment.eventLoops.isOnWorkLoop)
                     for record in group { written += record.items }
                 }
             } catch {

@@ -67,10 +67,10 @@ final class RequestSender: Sendable {
         do throws(HTTPClientError) {
             let response = try await client.send(request)
             let written = Self.written(response.fields)
-            let text = await Self.readBody(response)
+            let start = await Self.readBody(response)
             let status = response.status
             if status.isSuccess { return .accepted(written) }
-            let message = "server returned HTTP status \(status): \(text)"
+            let message = "server returned HTTP status \(status): \(Self.firstLine(start))"
             let isRetryable = status.code / 100 == 5 || status.code == 429 && settings.queue.retriesOn429
             if isRetryable {
                 return .failed(message, retryAfter: Self.retryAfter(response.fields["retry-after"], environment.clock))
@@ -81,11 +81,15 @@ final class RequestSender: Sendable {
         }
     }
 
-    /// The start of the body as one line. Reads to the end where it is short, so that the connection can be kept.
-    private static func readBody(_ response: HTTPClientResponse) async -> String {
+    /// The start of the body. Reads to the end where it is short, so that the connection can be kept.
+    private static func readBody(_ response: HTTPClientResponse) async -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < bodyLimit.bytes, (try? await response.body.read(into: &bytes)) == true {}
         response.body.cancel()
+        return bytes
+    }
+
+    private static func firstLine(_ bytes: [UInt8]) -> String {
         let text = String(decoding: bytes.prefix(512), as: UTF8.self)
         return String(text.prefix { !$0.isNewline })
     }

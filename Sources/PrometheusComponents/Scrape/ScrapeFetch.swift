@@ -34,69 +34,29 @@ struct ScrapeFailure: Error, CustomStringConvertible {
     }
 }
 
-/// Gets the page of a target and hands it on in pieces.
-struct ScrapeFetch: Sendable {
+/// What is asked of a target at every scrape.
+struct ScrapeRequest: Sendable {
     let target: ScrapeTarget
-    let arguments: PrometheusScrape.Arguments
-    let pool: ScrapePool
+    let request: HTTPClientRequest
+    let client: HTTPClient
+    /// True when the target is this very process, which is asked without a socket.
+    let isInMemory: Bool
 
-    /// Calls `begin` with the format once it is known, then `piece` with each piece of the body.
-    func run(
-        begin: (ExpositionFormat) throws -> Void, piece: ([UInt8]) async throws -> Void
-    ) async throws {
-        if let page = inMemoryPage {
-            let response = await page()
-            guard response.status == 200 else {
-                throw ScrapeFailure(
-                    kind: .fetch, description: "server returned HTTP status \(HTTPStatus(response.status))")
-            }
-            if response.body.isEmpty { return }
-            try begin(try format(response.contentType))
-            try await piece(response.body)
-            return
-        }
-        var request = HTTPClientRequest(.get, target.url, fields: fields)
+    init(_ target: ScrapeTarget, _ arguments: PrometheusScrape.Arguments, in pool: ScrapePool) {
+        self.target = target
+        var request = HTTPClientRequest(
+            .get, target.url,
+            fields: [
+                "accept": ScrapeProtocol.acceptHeader(arguments.protocols, escaping: arguments.escaping),
+                "accept-encoding": arguments.isCompressionEnabled ? "gzip" : "identity",
+                "x-prometheus-scrape-timeout-seconds": Self.seconds(target.timeout),
+            ])
         request.timeout = target.timeout
         request.unixSocketPath = target.unixSocketPath
-        let response: HTTPClientResponse
-        do throws(HTTPClientError) {
-            response = try await pool.client(arguments.client).send(request)
-        } catch {
-            throw failure(error, isBody: false)
-        }
-        guard response.status.code == 200 else {
-            response.body.cancel()
-            throw ScrapeFailure(kind: .fetch, description: "server returned HTTP status \(response.status)")
-        }
-        var buffer: [UInt8] = []
-        var hasBegun = false
-        while true {
-            buffer.removeAll(keepingCapacity: true)
-            do throws(HTTPClientError) {
-                guard try await response.body.read(into: &buffer) else { break }
-            } catch {
-                throw failure(error, isBody: true)
-            }
-            if !hasBegun, !buffer.isEmpty {
-                // Whose body is empty need not say what it is.
-                try begin(try format(response.fields["content-type"]))
-                hasBegun = true
-            }
-            do {
-                try await piece(buffer)
-            } catch {
-                response.body.cancel()
-                throw error
-            }
-        }
-    }
-
-    private var fields: HTTPFields {
-        [
-            "accept": ScrapeProtocol.acceptHeader(arguments.protocols, escaping: arguments.escaping),
-            "accept-encoding": arguments.isCompressionEnabled ? "gzip" : "identity",
-            "x-prometheus-scrape-timeout-seconds": Self.seconds(target.timeout),
-        ]
+        self.request = request
+        client = pool.client(arguments.client)
+        let own = pool.context.services.memoryAddress
+        isInMemory = !own.isEmpty && Self.isSame(target.url, own)
     }
 
     /// Seconds without an exponent or needless digits.
@@ -111,6 +71,66 @@ struct ScrapeFetch: Sendable {
         return whole + "." + digits
     }
 
+    private static func isSame(_ url: HTTPURL, _ address: String) -> Bool {
+        guard let other = HTTPURL("\(url.scheme)://\(address)") else { return false }
+        return other.host == url.host && other.port == url.port
+    }
+}
+
+/// Gets the page of a target and hands it on in pieces.
+struct ScrapeFetch: Sendable {
+    let request: ScrapeRequest
+    let arguments: PrometheusScrape.Arguments
+    let pool: ScrapePool
+
+    /// Calls `begin` with the format once it is known, then `piece` with each piece of the body.
+    func run(
+        begin: (ExpositionFormat) throws -> Void, piece: (HTTPBodyChunk) async throws -> Void
+    ) async throws {
+        if let page = inMemoryPage {
+            let response = await page()
+            guard response.status == 200 else {
+                throw ScrapeFailure(
+                    kind: .fetch, description: "server returned HTTP status \(HTTPStatus(response.status))")
+            }
+            if response.body.isEmpty { return }
+            try begin(try format(response.contentType))
+            try await piece(HTTPBodyChunk(response.body))
+            return
+        }
+        let response: HTTPClientResponse
+        do throws(HTTPClientError) {
+            response = try await request.client.send(request.request)
+        } catch {
+            throw failure(error, isBody: false)
+        }
+        guard response.status.code == 200 else {
+            response.body.cancel()
+            throw ScrapeFailure(kind: .fetch, description: "server returned HTTP status \(response.status)")
+        }
+        var hasBegun = false
+        while true {
+            let chunk: HTTPBodyChunk
+            do throws(HTTPClientError) {
+                guard let next = try await response.body.nextChunk() else { break }
+                chunk = next
+            } catch {
+                throw failure(error, isBody: true)
+            }
+            if !hasBegun, !chunk.isEmpty {
+                // Whose body is empty need not say what it is.
+                try begin(try format(response.fields["content-type"]))
+                hasBegun = true
+            }
+            do {
+                try await piece(chunk)
+            } catch {
+                response.body.cancel()
+                throw error
+            }
+        }
+    }
+
     private func format(_ contentType: String?) throws -> ExpositionFormat {
         try ExpositionFormat(contentType: contentType, fallback: arguments.fallbackProtocol)
     }
@@ -119,7 +139,7 @@ struct ScrapeFetch: Sendable {
         if case .bodyTooLarge = error {
             return ScrapeFailure(kind: .bodyLimit, description: "body size limit exceeded")
         }
-        let text = isBody ? "\(error)" : "Get \"\(target.identity.url)\": \(error)"
+        let text = isBody ? "\(error)" : "Get \"\(request.target.identity.url)\": \(error)"
         return ScrapeFailure(kind: .fetch, description: text)
     }
 
@@ -127,11 +147,11 @@ struct ScrapeFetch: Sendable {
 
     /// The page of this process that the target names, when its address is the one that reaches the process itself.
     private var inMemoryPage: (() async -> ComponentResponse)? {
+        guard request.isInMemory else { return nil }
         let services = pool.context.services
-        guard !services.memoryAddress.isEmpty, Self.isSame(target.url, services.memoryAddress) else { return nil }
-        let url = target.url
+        let url = request.target.url
         let path = Percent.decode(url.path)
-        let fields = self.fields
+        let fields = request.request.fields
         return {
             if path.hasPrefix(ComponentHandlers.prefix) {
                 guard let (handler, rest) = services.handlers.resolve(path) else {
@@ -145,10 +165,5 @@ struct ScrapeFetch: Sendable {
             return ComponentResponse(
                 contentType: Exposition.contentType, body: Exposition.text(services.metrics.collect()))
         }
-    }
-
-    private static func isSame(_ url: HTTPURL, _ address: String) -> Bool {
-        guard let other = HTTPURL("\(url.scheme)://\(address)") else { return false }
-        return other.host == url.host && other.port == url.port
     }
 }

@@ -4,6 +4,7 @@ import SelfMetrics
 import Synchronization
 import Telemetry
 import TextFormats
+import Transport
 import Wire
 
 /// The scrapes of one target, from the first to the end of its series.
@@ -49,6 +50,8 @@ final class ScrapeLoop: Sendable {
     let identity: ScrapeTarget.Identity
     private let pool: ScrapePool
     private let plan: Live<Plan>
+    /// Wakes the loop when `plan` is replaced.
+    private let planChange = SleepInterrupt()
     private let reader: Mutex<ExpositionReader>
     private let progress = Mutex(Progress())
     private let log: Log
@@ -80,6 +83,7 @@ final class ScrapeLoop: Sendable {
             || old.target.unixSocketPath != new.target.unixSocketPath
         {
             plan.replace(with: new)
+            planChange.trigger()
         }
     }
 
@@ -88,72 +92,120 @@ final class ScrapeLoop: Sendable {
         guard !gone.isRetired else { return }
         gone.isRetired = true
         plan.replace(with: gone)
+        planChange.trigger()
     }
 
     // MARK: Schedule
 
+    /// Where the loop stands.
+    private struct Course {
+        var current: Plan
+        var version: UInt64
+        var schedule: ScrapeSchedule
+        var request: (arguments: UInt64, plan: UInt64, request: ScrapeRequest)?
+        var intervals: (interval: Duration, lengths: Histogram)?
+    }
+
     /// Scrapes until cancelled, or until the target has been gone for long enough to end its series.
     func run() async {
         defer { releaseMemory() }
+        let services = pool.context.services
+        let (current, version) = plan.snapshot
+        var course = Course(
+            current: current, version: version,
+            schedule: ScrapeSchedule(current.target, seed: pool.seed, clock: services.clock))
+        // Tests say where everything runs.
+        var executor = services.executor == nil ? services.eventLoops.work.place() : nil
+        guard executor != nil else {
+            _ = await follow(&course, on: nil)
+            return
+        }
+        // Beside the sockets it reads from; on another loop when that one has too much to do.
+        repeat {
+            let own = executor
+            executor = await withTaskExecutorPreference(own) { await follow(&course, on: own) }
+        } while executor != nil
+    }
+
+    /// Scrapes until the end, or until there is a better place to go on.
+    private func follow(_ course: inout Course, on executor: EventLoopExecutor?) async -> EventLoopExecutor? {
         let clock = pool.context.clock
-        var (current, version) = plan.snapshot
-        var schedule = ScrapeSchedule(current.target, seed: pool.seed, clock: clock)
         while true {
-            let deadline = current.isRetired ? schedule.endOfSeries : schedule.next
+            let deadline = course.current.isRetired ? course.schedule.endOfSeries : course.schedule.next
             do {
-                if try await wait(until: deadline, orChangeAfter: version) {
-                    let before = current
-                    (current, version) = plan.snapshot
-                    if before.isRetired, !current.isRetired { schedule.skipMissed(clock) }
-                    if before.target.interval != current.target.interval {
-                        schedule = ScrapeSchedule(current.target, seed: pool.seed, clock: clock, after: schedule)
+                if try await wait(until: deadline, orChangeAfter: course.version, on: executor) {
+                    let before = course.current
+                    (course.current, course.version) = plan.snapshot
+                    if before.isRetired, !course.current.isRetired { course.schedule.skipMissed(clock) }
+                    if before.target.interval != course.current.target.interval {
+                        course.schedule = ScrapeSchedule(
+                            course.current.target, seed: pool.seed, clock: clock, after: course.schedule)
                     }
                     continue
                 }
-            } catch { return }
-            if current.isRetired {
+            } catch { return nil }
+            if course.current.isRetired {
                 if pool.discard(self) {
-                    if schedule.last != nil { await endSeries(at: schedule.nextWallMilliseconds) }
-                    return
+                    if course.schedule.last != nil { await endSeries(at: course.schedule.nextWallMilliseconds) }
+                    return nil
                 }
-                (current, version) = plan.snapshot
+                (course.current, course.version) = plan.snapshot
                 continue
             }
-            let timing = schedule.begin(clock)
-            if let elapsed = timing.sinceLast {
-                pool.metrics.intervalLength(GoDuration.format(current.target.interval)).observe(elapsed.seconds)
+            let timing = course.schedule.begin(clock)
+            if let elapsed = timing.sinceLast { intervalLengths(&course).observe(elapsed.seconds) }
+            let (arguments, version) = pool.arguments.snapshot
+            await scrape(course.current, arguments, request(&course, arguments, version), at: timing.milliseconds)
+            if Task.isCancelled { return nil }
+            course.schedule.skipMissed(clock)
+            if let executor, let better = pool.context.services.eventLoops.work.betterPlace(than: executor) {
+                return better
             }
-            await scrape(current, at: timing.milliseconds)
-            if Task.isCancelled { return }
-            schedule.skipMissed(clock)
         }
     }
 
-    /// Waits for the deadline; true when the plan changed before. Throws when cancelled.
-    private func wait(until deadline: Int64, orChangeAfter version: UInt64) async throws -> Bool {
-        let clock = pool.context.clock
-        let plan = plan
-        if plan.version != version { return true }
-        return try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                try await clock.sleep(untilMonotonic: deadline)
-                return false
-            }
-            group.addTask {
-                try await plan.change(after: version)
-                return true
-            }
-            let first = try await group.next() ?? true
-            group.cancelAll()
-            return first
+    private func intervalLengths(_ course: inout Course) -> Histogram {
+        let interval = course.current.target.interval
+        if let known = course.intervals, known.interval == interval { return known.lengths }
+        let lengths = pool.metrics.intervalLength(GoDuration.format(interval))
+        course.intervals = (interval, lengths)
+        return lengths
+    }
+
+    /// What is asked of the target: made anew when the arguments or the plan change.
+    private func request(
+        _ course: inout Course, _ arguments: PrometheusScrape.Arguments, _ version: UInt64
+    ) -> ScrapeRequest {
+        if let known = course.request, known.arguments == version, known.plan == course.version {
+            return known.request
         }
+        let made = ScrapeRequest(course.current.target, arguments, in: pool)
+        course.request = (version, course.version, made)
+        return made
+    }
+
+    /// Waits for the deadline; true when the plan changed before. Throws when cancelled.
+    private func wait(
+        until deadline: Int64, orChangeAfter version: UInt64, on executor: EventLoopExecutor?
+    ) async throws -> Bool {
+        while plan.version == version {
+            let isInterrupted =
+                if let executor {
+                    try await executor.sleep(untilMonotonic: deadline, orUntil: planChange)
+                } else {
+                    try await pool.context.clock.sleep(untilMonotonic: deadline, orUntil: planChange)
+                }
+            if !isInterrupted { return false }
+        }
+        return true
     }
 
     // MARK: A scrape
 
-    private func scrape(_ plan: Plan, at time: Int64) async {
+    private func scrape(
+        _ plan: Plan, _ arguments: PrometheusScrape.Arguments, _ request: ScrapeRequest, at time: Int64
+    ) async {
         let context = pool.context
-        let arguments = pool.arguments.current
         let started = context.clock.monotonicNanoseconds
         let startedWall = context.clock.wallNanoseconds
         let estimate = progress.withLock { max(64 << 10, $0.batchBytes) }
@@ -170,7 +222,7 @@ final class ScrapeLoop: Sendable {
             failure = ScrapeFailure(kind: .fetch, description: forced)
         } else {
             do {
-                try await fetch(plan.target, arguments, at: time, &lease)
+                try await fetch(request, arguments, at: time, &lease)
             } catch {
                 if Task.isCancelled {
                     lease.release()
@@ -242,16 +294,16 @@ final class ScrapeLoop: Sendable {
     }
 
     private func fetch(
-        _ target: ScrapeTarget, _ arguments: PrometheusScrape.Arguments, at time: Int64, _ lease: inout MemoryLease
+        _ request: ScrapeRequest, _ arguments: PrometheusScrape.Arguments, at time: Int64, _ lease: inout MemoryLease
     ) async throws {
         // An answer without a body is an empty one in any format.
         reader.withLock { $0.begin(.prometheusText, at: time) }
         let slots = pool.context.services.slots
-        try await ScrapeFetch(target: target, arguments: arguments, pool: pool).run { format in
+        try await ScrapeFetch(request: request, arguments: arguments, pool: pool).run { format in
             reader.withLock { $0.format(format) }
-        } piece: { bytes in
+        } piece: { chunk in
             let pending = try await slots.withSlot {
-                try bytes.withUnsafeBytes { bytes in
+                try chunk.withUnsafeBytes { bytes in
                     try reader.withLock { reader in
                         try reader.feed(bytes)
                         return reader.pendingByteCount

@@ -20,6 +20,7 @@ extension SegmentLog {
         var nextExpiry = clock.monotonicNanoseconds + expiring.nanoseconds
         while true {
             try await clock.sleep(for: interval)
+            if options.acknowledgementInterval > .zero { tidy() }
             let expires = clock.monotonicNanoseconds >= nextExpiry
             if expires { nextExpiry = clock.monotonicNanoseconds + expiring.nanoseconds }
             let hasWork = expires || state.withLock { !$0.unsynchronised.isEmpty }
@@ -70,8 +71,13 @@ extension SegmentLog {
         let starts = state.withLock { state in
             guard !state.isTidying, !state.isClosed else { return false }
             retireSegments(&state)
-            let hasWork = !state.garbage.isEmpty || state.readers.contains { $0.frontier.position != $0.persisted }
+            let now = clock.monotonicNanoseconds
+            let hasWork =
+                !state.garbage.isEmpty
+                || now >= state.nextAcknowledgement
+                    && state.readers.contains { $0.frontier.position != $0.persisted }
             state.isTidying = hasWork
+            if hasWork { state.nextAcknowledgement = now &+ options.acknowledgementInterval.nanoseconds }
             return hasWork
         }
         if starts { pool.submit { [self] in tidyNow() } }

@@ -27,6 +27,9 @@ package final class SegmentLog: Sendable {
         /// Records younger than this are not given up for the sake of `sizeLimit`: appends are refused instead.
         package var keepLimit = Duration.zero
         package var sync = SyncPolicy.interval(.seconds(1))
+        /// Acknowledgements are noted in their file at most this often (and at closing): what was acknowledged in between
+        /// is read again after a crash.
+        package var acknowledgementInterval = Duration.zero
         /// Fresh records kept in memory for reading.
         package var memoryLimit = ByteCount.mebibytes(8)
 
@@ -44,6 +47,7 @@ package final class SegmentLog: Sendable {
     /// The file being written; owned by whoever set `isFlushing`.
     struct Output {
         var descriptor: CInt
+        var path: String
         var number: UInt64
         var offset: Int
     }
@@ -58,6 +62,8 @@ package final class SegmentLog: Sendable {
         var output: Output?
         var isFlushing = false
         var isTidying = false
+        /// Monotonic nanoseconds before which no acknowledgement is noted.
+        var nextAcknowledgement = Int64.min
         var isClosed = false
         /// Nothing more is appended; readers get nil at the end.
         var isFinishing = false

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// The threads every socket of the process runs on, and the few threads blocking calls are sent to.
 ///
@@ -7,10 +8,13 @@ import NIOPosix
 package final class EventLoops: Sendable {
     let group: MultiThreadedEventLoopGroup
     let blocking: NIOThreadPool
+    private let threads: Int
+    private let startedWork = Mutex<WorkLoops?>(nil)
 
     /// Starts `threads` event loops and `blockingThreads` threads for `getaddrinfo` and file reads.
     package init(threads: Int = System.coreCount, blockingThreads: Int = 4) {
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, threads))
+        self.threads = threads
         blocking = NIOThreadPool(numberOfThreads: max(1, blockingThreads))
         blocking.start()
     }
@@ -19,6 +23,22 @@ package final class EventLoops: Sendable {
         group.shutdownGracefully { _ in }
         blocking.shutdownGracefully { _ in }
     }
+
+    /// The loops that pipelines run on; started when first asked for.
+    package var work: WorkLoops {
+        startedWork.withLock { started in
+            if let started { return started }
+            let made = WorkLoops(threads: threads)
+            started = made
+            return made
+        }
+    }
+
+    /// Whether the caller runs on a loop of ``work``, where blocking for a moment holds up no server.
+    package var isOnWorkLoop: Bool { startedWork.withLock { $0 }?.current != nil }
+
+    /// The loop for a new connection: that of the task that opens it, if it runs on one of ``work``.
+    var connectionLoop: any EventLoop { startedWork.withLock { $0 }?.current ?? group.next() }
 
     /// Runs a blocking call away from the event loops and the cooperative pool.
     package func runBlocking<Value: Sendable>(

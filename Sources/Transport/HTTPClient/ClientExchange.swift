@@ -21,7 +21,8 @@ final class ClientExchange: Sendable {
         self.body = body
         self.deadline = deadline
         self.isReused = isReused
-        pipe = ChunkPipe(resumeReading: resumeReading)
+        // Two reads of the socket: what one brings is not yet a reason to pause.
+        pipe = ChunkPipe(highMark: 2 * PassingReadBuffers.size, resumeReading: resumeReading)
         closing = close
     }
 

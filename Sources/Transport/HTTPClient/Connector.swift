@@ -56,7 +56,7 @@ struct Connector: Sendable {
                 throw .tls("\(error)")
             }
         }
-        let eventLoop = loops.group.next()
+        let eventLoop = loops.connectionLoop
         let outcome = OneShot<NewConnection>()
         let attempt = Attempt(
             outcome: outcome, setup: ClientChannelSetup(settings: settings, authority: authority, proxy: proxy),
@@ -101,6 +101,8 @@ struct Connector: Sendable {
         let port = proxy?.port ?? authority.port
         let tuned = bootstrap.channelOption(.socketOption(.so_keepalive), value: 1)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.recvAllocator, value: PassingReadBuffers())
+            .channelOption(.maxMessagesPerRead, value: 1)
         return tuned.resolver(
             AddressResolver(loops.blocking, eventLoop, shuffles: settings.usesRoundRobinDNS)
         ).connect(host: host, port: port)

@@ -185,6 +185,14 @@ package final class HTTPClient: Sendable {
         }
     }
 
+    /// Whether the client itself says what the field of this name says.
+    private static func isOwn(_ name: String) -> Bool {
+        switch name.utf8.count {
+        case 4, 14, 17: ["host", "content-length", "transfer-encoding"].contains(name.lowercased())
+        default: false
+        }
+    }
+
     private func requestHead(
         _ request: HTTPClientRequest, _ proxy: HTTPURL?
     ) throws(HTTPClientError) -> HTTPRequestHead {
@@ -196,10 +204,7 @@ package final class HTTPClient: Sendable {
             guard HTTPFields.isValid(name: name, value: value) else {
                 throw .invalidRequest("field \(name) is not valid")
             }
-            switch name.lowercased() {
-            case "host", "content-length", "transfer-encoding": continue
-            default: headers.add(name: name, value: value)
-            }
+            if !Self.isOwn(name) { headers.add(name: name, value: value) }
         }
         if !headers.contains(name: "user-agent"), !settings.userAgent.isEmpty {
             headers.add(name: "user-agent", value: settings.userAgent)

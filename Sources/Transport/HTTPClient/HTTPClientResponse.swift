@@ -90,17 +90,36 @@ package final class HTTPClientBody: Sendable, AsyncSequence {
         return try await read(into: &chunk) ? chunk : nil
     }
 
+    /// The next chunk where it lies, without copying it; nil at the end.
+    package func nextChunk() async throws(HTTPClientError) -> HTTPBodyChunk? {
+        if encoding != nil { return try await next().map { HTTPBodyChunk($0) } }
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+        do throws(HTTPClientError) {
+            guard let chunk = try await received() else { return nil }
+            try count(chunk)
+            return HTTPBodyChunk(chunk)
+        } catch {
+            state.withLock { $0.failure = error }
+            exchange.abandon()
+            throw error
+        }
+    }
+
+    private func count(_ chunk: ByteBuffer) throws(HTTPClientError) {
+        let total = state.withLock { state in
+            state.taken += chunk.readableBytes
+            return state.taken
+        }
+        guard total <= limit else { throw .bodyTooLarge(limit: limit) }
+    }
+
     /// Appends the next chunk to `buffer` without a copy of its own; false at the end.
     package func read(into buffer: inout [UInt8]) async throws(HTTPClientError) -> Bool {
         if let failure = state.withLock({ $0.failure }) { throw failure }
         do throws(HTTPClientError) {
             if encoding == nil {
                 guard let chunk = try await received() else { return false }
-                let total = state.withLock { state in
-                    state.taken += chunk.readableBytes
-                    return state.taken
-                }
-                guard total <= limit else { throw .bodyTooLarge(limit: limit) }
+                try count(chunk)
                 buffer.append(contentsOf: chunk.readableBytesView)
                 return true
             }
@@ -166,5 +185,41 @@ package final class HTTPClientBody: Sendable, AsyncSequence {
         } catch {
             throw .decoding("\(error)")
         }
+    }
+}
+
+/// A piece of a body.
+package struct HTTPBodyChunk: Sendable {
+    private enum Content {
+        case received(ByteBuffer)
+        case made([UInt8])
+    }
+
+    private let content: Content
+
+    package init(_ bytes: [UInt8]) { content = .made(bytes) }
+    init(_ buffer: ByteBuffer) { content = .received(buffer) }
+
+    package var isEmpty: Bool {
+        switch content {
+        case .received(let buffer): buffer.readableBytes == 0
+        case .made(let bytes): bytes.isEmpty
+        }
+    }
+
+    /// Calls `body` with the bytes, valid until it returns.
+    package func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var result: Swift.Result<Result, Failure>?
+        func run(_ bytes: UnsafeRawBufferPointer) {
+            do throws(Failure) { result = .success(try body(bytes)) } catch { result = .failure(error) }
+        }
+        switch content {
+        case .received(let buffer): buffer.withUnsafeReadableBytes(run)
+        case .made(let bytes): bytes.withUnsafeBytes(run)
+        }
+        guard let result else { preconditionFailure("the bytes were not handed out") }
+        return try result.get()
     }
 }

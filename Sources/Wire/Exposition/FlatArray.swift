@@ -13,10 +13,10 @@ struct FlatArray<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked Sen
 
     init(capacity: Int = 0) {
         self.capacity = max(capacity, 1)
-        base = .allocate(capacity: self.capacity)
+        base = Self.allocate(self.capacity)
     }
 
-    deinit { base.deallocate() }
+    deinit { free(base) }
 
     var byteCount: Int { capacity * MemoryLayout<Element>.stride }
     var isEmpty: Bool { count == 0 }
@@ -70,11 +70,17 @@ struct FlatArray<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked Sen
     @inline(never)
     private mutating func grow(to needed: Int) {
         let newCapacity = max(needed, capacity * 2, 16)
-        let moved = UnsafeMutablePointer<Element>.allocate(capacity: newCapacity)
-        moved.update(from: base, count: count)
-        base.deallocate()
-        base = moved
+        // Large ones grow in place, where copying would need both sizes for a moment.
+        base = Self.allocate(newCapacity, replacing: base)
         capacity = newCapacity
+    }
+
+    private static func allocate(
+        _ capacity: Int, replacing old: UnsafeMutablePointer<Element>? = nil
+    ) -> UnsafeMutablePointer<Element> {
+        let (size, overflows) = capacity.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+        guard !overflows, let memory = realloc(old, size) else { preconditionFailure("out of memory") }
+        return memory.bindMemory(to: Element.self, capacity: capacity)
     }
 }
 
