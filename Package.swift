@@ -159,7 +159,7 @@ let package = Package(
         tests("PrometheusComponents", kit + ["TestKit"]),
         tests("PrometheusExporters", kit + ["TestKit"]),
         tests("Runtime", kit + ["TestKit"]),
-        tests("Console", kit + ["TestKit", "Runtime"]),
+        tests("Console", kit + ["PrometheusComponents", "Runtime"]),
         tests("InvarCLI", kit + ["TestKit"]),
         .testTarget(
             name: "CatalogueTests",

@@ -3,7 +3,7 @@
 
 extension ConsoleAsset {
     static let all: [ConsoleAsset] = [
-        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "7c99eeb4c77a9b7a9d92", text: ###"""
+        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "a81cd64bb05e10ae6217", text: ###"""
 /* The console: one sheet, light and dark by the same names. */
 
 :root {
@@ -354,6 +354,12 @@ details > summary { cursor: pointer; }
     table.targets tr { padding: .6rem .2rem; border-bottom: 1px solid var(--line); }
     table.targets td { border: 0; padding: .15rem .8rem; text-align: left; min-width: 0; max-width: none; }
     table.targets td.number::before, table.targets td:nth-child(4)::before { content: attr(data-title) ": "; color: var(--quiet); }
+    table.components thead { display: none; }
+    table.components, table.components tbody { display: block; }
+    table.components tr { display: flex; flex-wrap: wrap; padding: .55rem .8rem; border-bottom: 1px solid var(--line); gap: .15rem .9rem; }
+    table.components td { display: block; border: 0; padding: 0; min-width: 0; }
+    table.components td:nth-child(-n + 2) { flex-basis: 100%; }
+    table.components td.number::before { content: attr(data-title) " "; color: var(--quiet); }
     .stream li { flex-wrap: wrap; gap: .1rem .6rem; }
     .stream .text { flex-basis: 100%; }
 }
@@ -534,7 +540,7 @@ customElements.define("moment-text", MomentText);
 setInterval(() => { for (const element of MomentText.all) element.refresh(); }, 1000);
 
 """###),
-        ConsoleAsset(name: "graph-layout.js", type: "text/javascript; charset=utf-8", tag: "4e1e4adb93617c1cc9a5", text: ###"""
+        ConsoleAsset(name: "graph-layout.js", type: "text/javascript; charset=utf-8", tag: "28567d059a2e4823a3f0", text: ###"""
 // A layered drawing, left to right: modules are drawn first and then placed as boxes, edges that enter or leave a box
 // do so through ports on its sides, edges over several columns keep a lane of their own in each.
 // After Sugiyama, Tagawa and Toda (1981): layers, order by barycentres, coordinates by isotonic regression.
@@ -987,10 +993,21 @@ function stack(clusters) {
     return { width: Math.max(width, 180), height: y - sizes.rowGap + sizes.padding };
 }
 
-/** Clusters of the whole in rows about as wide as they are high. */
+/** Clusters of the whole in rows, so that the whole fits a wide window at the largest scale. */
 function shelve(clusters) {
-    const area = clusters.reduce((sum, one) => sum + (one.width + 60) * (one.height + 40), 0);
-    const limit = Math.max(...clusters.map((one) => one.width), Math.sqrt(area * 2), 900);
+    if (clusters.length === 0) return { width: 0, height: 0 };
+    const widest = Math.max(...clusters.map((one) => one.width));
+    let best = null;
+    for (let columns = 1; columns <= 12; columns += 1) {
+        const limit = Math.max(900, columns * (widest + 60));
+        const size = shelves(clusters, limit);
+        const scale = Math.min(1.8 / size.width, 1 / size.height);
+        if (best === null || scale > best.scale * 1.05) best = { scale, limit };
+    }
+    return shelves(clusters, best.limit);
+}
+
+function shelves(clusters, limit) {
     let [x, y, rowHeight, width] = [0, 0, 0, 0];
     for (const cluster of clusters) {
         if (x > 0 && x + cluster.width > limit) {
@@ -1121,7 +1138,7 @@ function ends(owner, inside, components, direction) {
 }
 
 """###),
-        ConsoleAsset(name: "graph-view.js", type: "text/javascript; charset=utf-8", tag: "5243352d99ede00ddcd5", text: ###"""
+        ConsoleAsset(name: "graph-view.js", type: "text/javascript; charset=utf-8", tag: "f3a608d42caec587f69f", text: ###"""
 // The graph on the screen: SVG that is built once per structure and touched up at every update.
 
 import { s, setAttribute, setText } from "./dom.js";
@@ -1506,10 +1523,11 @@ export class GraphView extends EventTarget {
         const whole = Math.min((area.width - 2 * margin) / this.#size.width, (area.height - 2 * margin) / this.#size.height);
         const scale = Math.max(least, Math.min(1.15, whole));
         const [width, height] = [this.#size.width * scale, this.#size.height * scale];
+        const isWide = area.width >= 600;
         this.#transform = {
             scale,
             x: width <= area.width - margin ? (area.width - width) / 2 : margin,
-            y: height <= area.height - margin ? (area.height - height) / 2 : margin,
+            y: height <= area.height - margin && isWide ? (area.height - height) / 2 : margin,
         };
         this.#apply();
     }
@@ -1662,7 +1680,7 @@ export function windowLine(id) {
 }
 
 """###),
-        ConsoleAsset(name: "main.js", type: "text/javascript; charset=utf-8", tag: "45386136a2ca9ea2ba8a", text: ###"""
+        ConsoleAsset(name: "main.js", type: "text/javascript; charset=utf-8", tag: "971da2ef813f200a87b5", text: ###"""
 // The frame of every view: the bar on top, the way from paths to views, light and dark.
 
 import { h, link, note, setText } from "./dom.js";
@@ -1797,11 +1815,12 @@ function bar() {
     const refresh = () => {
         let entering = 0;
         let losing = 0;
-        for (const [id, component] of store.components) {
+        const fed = new Set();
+        for (const books of store.books.values()) for (const edge of books.edges) fed.add(edge.to);
+        for (const id of store.components.keys()) {
             const flow = store.flow(id);
             losing += flow.dropped;
-            if (![...component.referencedBy].some((other) =>
-                (store.books.get(other)?.edges ?? []).some((edge) => edge.to === id))) entering += flow.in;
+            if (!fed.has(id)) entering += flow.in;
         }
         const sick = [...store.components.values()]
             .filter((component) => component.health === "unhealthy" || component.health === "exited").length;
@@ -2068,7 +2087,7 @@ function formatter(name, isCounter) {
 }
 
 """###),
-        ConsoleAsset(name: "page-components.js", type: "text/javascript; charset=utf-8", tag: "930a0722447a4dd28d0d", text: ###"""
+        ConsoleAsset(name: "page-components.js", type: "text/javascript; charset=utf-8", tag: "4ccc932e8a170a446acd", text: ###"""
 // All components in one table, busiest or sickest first: what `top` is to processes.
 
 import { componentPath, h, link, note, setText } from "./dom.js";
@@ -2113,9 +2132,11 @@ export function componentsView(content, { query }) {
 
     function row(component) {
         const cells = {
-            health: h("span", {}), message: h("span", { class: "kind" }), in: h("td", { class: "number" }),
-            out: h("td", { class: "number" }), dropped: h("td", { class: "number" }), held: h("td", { class: "number" }),
+            health: h("span", {}), message: h("span", { class: "kind" }),
         };
+        for (const { key, title, isNumber } of columns) {
+            if (isNumber) cells[key] = h("td", { class: "number", "data-title": title.toLowerCase() });
+        }
         const element = h("tr", {},
             h("td", { class: "wrap" }, link(componentPath(component.id), {}, component.id)),
             h("td", { class: "wrap" }, cells.health, " ", cells.message),
@@ -2356,7 +2377,7 @@ export function liveView(content, { go, query }) {
 }
 
 """###),
-        ConsoleAsset(name: "page-pipeline.js", type: "text/javascript; charset=utf-8", tag: "152a863171ef0883241b", text: ###"""
+        ConsoleAsset(name: "page-pipeline.js", type: "text/javascript; charset=utf-8", tag: "6ef0c7865f4b52e44158", text: ###"""
 // The pipeline as a graph, live.
 
 import { componentPath, h, link, note, s, setText } from "./dom.js";
@@ -2451,7 +2472,7 @@ export function pipelineView(content, { go }) {
             graph.element.dataset.drawn = (performance.now() - start).toFixed(1);
         }
         if (!isFitted && graph.element.getBoundingClientRect().width > 0) {
-            graph.fit(graph.element.getBoundingClientRect().width < 600 ? 0.5 : 0.2);
+            graph.fit(graph.element.getBoundingClientRect().width < 600 ? 0.62 : 0.2);
             isFitted = true;
         }
     };

@@ -146,7 +146,9 @@ class Page:
         """Waits until the expression is true in the page and returns its value."""
         deadline = time.monotonic() + seconds
         while True:
-            value = self.evaluate(f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()")
+            value = self.evaluate(
+                f"(() => {{ try {{ const value = {expression}; return value instanceof Node ? true : value }} "
+                "catch { return null } })()")
             if value:
                 return value
             if time.monotonic() > deadline:

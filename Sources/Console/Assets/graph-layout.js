@@ -450,10 +450,21 @@ function stack(clusters) {
     return { width: Math.max(width, 180), height: y - sizes.rowGap + sizes.padding };
 }
 
-/** Clusters of the whole in rows about as wide as they are high. */
+/** Clusters of the whole in rows, so that the whole fits a wide window at the largest scale. */
 function shelve(clusters) {
-    const area = clusters.reduce((sum, one) => sum + (one.width + 60) * (one.height + 40), 0);
-    const limit = Math.max(...clusters.map((one) => one.width), Math.sqrt(area * 2), 900);
+    if (clusters.length === 0) return { width: 0, height: 0 };
+    const widest = Math.max(...clusters.map((one) => one.width));
+    let best = null;
+    for (let columns = 1; columns <= 12; columns += 1) {
+        const limit = Math.max(900, columns * (widest + 60));
+        const size = shelves(clusters, limit);
+        const scale = Math.min(1.8 / size.width, 1 / size.height);
+        if (best === null || scale > best.scale * 1.05) best = { scale, limit };
+    }
+    return shelves(clusters, best.limit);
+}
+
+function shelves(clusters, limit) {
     let [x, y, rowHeight, width] = [0, 0, 0, 0];
     for (const cluster of clusters) {
         if (x > 0 && x + cluster.width > limit) {

@@ -382,10 +382,11 @@ export class GraphView extends EventTarget {
         const whole = Math.min((area.width - 2 * margin) / this.#size.width, (area.height - 2 * margin) / this.#size.height);
         const scale = Math.max(least, Math.min(1.15, whole));
         const [width, height] = [this.#size.width * scale, this.#size.height * scale];
+        const isWide = area.width >= 600;
         this.#transform = {
             scale,
             x: width <= area.width - margin ? (area.width - width) / 2 : margin,
-            y: height <= area.height - margin ? (area.height - height) / 2 : margin,
+            y: height <= area.height - margin && isWide ? (area.height - height) / 2 : margin,
         };
         this.#apply();
     }

@@ -132,11 +132,12 @@ function bar() {
     const refresh = () => {
         let entering = 0;
         let losing = 0;
-        for (const [id, component] of store.components) {
+        const fed = new Set();
+        for (const books of store.books.values()) for (const edge of books.edges) fed.add(edge.to);
+        for (const id of store.components.keys()) {
             const flow = store.flow(id);
             losing += flow.dropped;
-            if (![...component.referencedBy].some((other) =>
-                (store.books.get(other)?.edges ?? []).some((edge) => edge.to === id))) entering += flow.in;
+            if (!fed.has(id)) entering += flow.in;
         }
         const sick = [...store.components.values()]
             .filter((component) => component.health === "unhealthy" || component.health === "exited").length;

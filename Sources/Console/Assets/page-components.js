@@ -42,9 +42,11 @@ export function componentsView(content, { query }) {
 
     function row(component) {
         const cells = {
-            health: h("span", {}), message: h("span", { class: "kind" }), in: h("td", { class: "number" }),
-            out: h("td", { class: "number" }), dropped: h("td", { class: "number" }), held: h("td", { class: "number" }),
+            health: h("span", {}), message: h("span", { class: "kind" }),
         };
+        for (const { key, title, isNumber } of columns) {
+            if (isNumber) cells[key] = h("td", { class: "number", "data-title": title.toLowerCase() });
+        }
         const element = h("tr", {},
             h("td", { class: "wrap" }, link(componentPath(component.id), {}, component.id)),
             h("td", { class: "wrap" }, cells.health, " ", cells.message),

@@ -92,7 +92,7 @@ export function pipelineView(content, { go }) {
             graph.element.dataset.drawn = (performance.now() - start).toFixed(1);
         }
         if (!isFitted && graph.element.getBoundingClientRect().width > 0) {
-            graph.fit(graph.element.getBoundingClientRect().width < 600 ? 0.5 : 0.2);
+            graph.fit(graph.element.getBoundingClientRect().width < 600 ? 0.62 : 0.2);
             isFitted = true;
         }
     };
