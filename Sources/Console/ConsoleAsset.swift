@@ -20,7 +20,9 @@ struct ConsoleAsset: Sendable {
     /// ask each time.
     func response(to request: HTTPServerRequest) -> HTTPServerResponse {
         let quoted = "\"\(tag)\""
-        let known = request.fields.elements("if-none-match").contains { $0 == quoted || $0 == "W/" + quoted || $0 == "*" }
+        let known = request.fields.elements("if-none-match").contains {
+            $0 == quoted || $0 == "W/" + quoted || $0 == "*"
+        }
         var response: HTTPServerResponse = known ? .init(304) : .bytes(.ok, bytes, type: type)
         response.fields["etag"] = quoted
         response.fields["cache-control"] = "no-cache"
