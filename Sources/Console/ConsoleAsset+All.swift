@@ -2554,7 +2554,7 @@ function selectionPanel(graph, go) {
 }
 
 """###),
-        ConsoleAsset(name: "page-system.js", type: "text/javascript; charset=utf-8", tag: "7d208dceaf0255a01791", text: ###"""
+        ConsoleAsset(name: "page-system.js", type: "text/javascript; charset=utf-8", tag: "df9b038818bd2ec72a0d", text: ###"""
 // The program itself: what it loaded, how it was started, what it uses, and what to send along with a question.
 
 import { h, link, note, setText } from "./dom.js";
@@ -2762,8 +2762,10 @@ export function supportView(content) {
         try {
             const response = await fetch(new URL(`/-/support?duration=${left}`, location.href));
             if (!response.ok) throw new Error((await response.text()).trim());
-            const url = URL.createObjectURL(await response.blob());
-            const anchor = h("a", { href: url, download: "alloy-support-bundle.zip" }, "Download the support bundle");
+            const archive = await response.blob();
+            const anchor = h("a", {
+                href: URL.createObjectURL(archive), download: "alloy-support-bundle.zip", "data-bytes": archive.size,
+            }, `Download the support bundle (${bytes(archive.size)})`);
             progress.replaceChildren(anchor);
             anchor.click();
         } catch (error) {

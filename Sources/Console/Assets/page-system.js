@@ -205,8 +205,10 @@ export function supportView(content) {
         try {
             const response = await fetch(new URL(`/-/support?duration=${left}`, location.href));
             if (!response.ok) throw new Error((await response.text()).trim());
-            const url = URL.createObjectURL(await response.blob());
-            const anchor = h("a", { href: url, download: "alloy-support-bundle.zip" }, "Download the support bundle");
+            const archive = await response.blob();
+            const anchor = h("a", {
+                href: URL.createObjectURL(archive), download: "alloy-support-bundle.zip", "data-bytes": archive.size,
+            }, `Download the support bundle (${bytes(archive.size)})`);
             progress.replaceChildren(anchor);
             anchor.click();
         } catch (error) {
