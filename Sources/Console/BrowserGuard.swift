@@ -25,6 +25,11 @@ struct BrowserGuard {
         router.onPrefix(method, path, Self.guarded(route, changesState: false))
     }
 
+    /// Answers what no pattern matches.
+    mutating func otherwise(_ route: @escaping HTTPRouter.Route) {
+        router.otherwise(Self.guarded(route, changesState: false))
+    }
+
     private static func guarded(_ route: @escaping HTTPRouter.Route, changesState: Bool) -> HTTPRouter.Route {
         { request in
             let isSafe = [.get, .head, .options].contains(request.method) && !changesState

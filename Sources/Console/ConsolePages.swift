@@ -30,6 +30,7 @@ struct ConsolePages: Sendable {
             router.on(.get, "/") { _ in .redirect(302, to: settings.pathPrefix) }
             router.on(.get, String(settings.pathPrefix.dropLast())) { _ in .redirect(302, to: settings.pathPrefix) }
         }
+        router.otherwise { _ in .text(.notFound, "not found\n") }
         return router.router
     }
 
