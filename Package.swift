@@ -14,11 +14,13 @@ let swiftSettings: [SwiftSetting] = [
 func module(
     _ name: String,
     _ dependencies: [Target.Dependency] = [],
+    exclude: [String] = [],
     resources: [Resource]? = nil
 ) -> Target {
     .target(
         name: name,
         dependencies: name == "Essentials" ? dependencies : ["Essentials"] + dependencies,
+        exclude: exclude,
         resources: resources,
         swiftSettings: swiftSettings)
 }
@@ -105,7 +107,8 @@ let package = Package(
             ["AlloySyntax", "Telemetry", "SelfMetrics", "Storage", "ComponentKit", "Transport", "TextFormats"]),
         module(
             "Console",
-            ["AlloySyntax", "Telemetry", "SelfMetrics", "ComponentKit", "Runtime", "Transport", "TextFormats", "Wire"]),
+            ["AlloySyntax", "Telemetry", "SelfMetrics", "ComponentKit", "Runtime", "Transport", "TextFormats", "Wire"],
+            exclude: ["Assets"]),
 
         // Level 6: the command
         module(
@@ -168,7 +171,7 @@ let package = Package(
         tests("PrometheusComponents", kit + kubernetes + ["TestKit"]),
         tests("PrometheusExporters", kit + ["TestKit"]),
         tests("Runtime", kit + ["TestKit"]),
-        tests("Console", kit + ["TestKit", "Runtime"]),
+        tests("Console", kit + ["PrometheusComponents", "Runtime"]),
         tests("InvarCLI", kit + ["TestKit"]),
         .testTarget(
             name: "CatalogueTests",

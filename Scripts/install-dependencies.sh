@@ -29,6 +29,7 @@ dnsmasq-base|/usr/sbin/dnsmasq|a name server for the discovery tests
 zstd|/usr/bin/zstd|compressed log files written by another program
 bzip2|/bin/bzip2|compressed log files written by another program
 python3-venv|/usr/share/doc/python3-venv|a place for the Python packages of the deployment tests
+chromium|/usr/bin/chromium|drives the pages of the console in the end-to-end tests
 jq|/usr/bin/jq|the rotation of credentials
 dpkg-dev|/usr/bin/dpkg-shlibdeps|the libraries the Debian package depends on
 systemd|/usr/bin/systemd-analyze|verifies the unit of the Debian package

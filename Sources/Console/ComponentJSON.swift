@@ -76,7 +76,8 @@ enum LedgerJSON {
         Array(("[" + statements.map(object).joined(separator: ",") + "]").utf8)
     }
 
-    private static func object(_ statement: LedgerStatement) -> String {
+    /// One component's books.
+    static func object(_ statement: LedgerStatement) -> String {
         let dropped = statement.dropped.map {
             "{\"reason\":\(JSONText.quoted($0.reason.name)),\"rule\":\(JSONText.quoted($0.rule)),\"items\":\($0.items)}"
         }
@@ -84,9 +85,10 @@ enum LedgerJSON {
         let held = statement.held.map { "{\"buffer\":\(JSONText.quoted($0.name)),\"items\":\($0.items)}" }
         let edges = statement.edges.map { edge in
             let refusals = edge.refused.map { "{\"reason\":\(JSONText.quoted($0.reason.name)),\"items\":\($0.items)}" }
+            let drops = edge.dropped.map { "{\"reason\":\(JSONText.quoted($0.reason.name)),\"items\":\($0.items)}" }
             return "{\"to\":\(JSONText.quoted(edge.to)),\"signal\":\"\(edge.signal.rawValue)\","
                 + "\"accepted\":\(edge.accepted),\"bytes\":\(edge.bytes),\"batches\":\(edge.batches),"
-                + "\"refused\":[\(refusals.joined(separator: ","))]}"
+                + "\"refused\":[\(refusals.joined(separator: ","))],\"dropped\":[\(drops.joined(separator: ","))]}"
         }
         return "{\"componentID\":\(JSONText.quoted(statement.componentID)),\"in\":\(statement.incoming),"
             + "\"out\":\(statement.outgoing),\"restored\":\(statement.restored),"

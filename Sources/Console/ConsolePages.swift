@@ -13,22 +13,28 @@ struct ConsolePages: Sendable {
     let recentLogs: RecentLogs
     let reload: ConsoleServer.Reload
 
+    /// The first segments of the paths that are views of the console.
+    private static let views: Set<String> = [
+        "", "graph", "component", "components", "targets", "live", "configuration", "flags", "runtime", "support",
+        "clustering", "remotecfg",
+    ]
+
     var router: HTTPRouter {
-        var router = HTTPRouter()
+        var router = BrowserGuard()
         addOperations(to: &router)
         addInterface(to: &router)
+        addConsole(to: &router)
         if settings.servesProfiles { addProfiles(to: &router) }
         router.onPrefix(nil, "/api/v0/component") { try await serveComponent($0) }
-        router.on(.get, settings.pathPrefix) { _ in
-            .bytes(.ok, StatusPage.html(runtime, prefix: settings.pathPrefix), type: "text/html; charset=utf-8")
-        }
         if settings.pathPrefix != "/" {
             router.on(.get, "/") { _ in .redirect(302, to: settings.pathPrefix) }
+            router.on(.get, String(settings.pathPrefix.dropLast())) { _ in .redirect(302, to: settings.pathPrefix) }
         }
-        return router
+        router.otherwise { _ in .text(.notFound, "not found\n") }
+        return router.router
     }
 
-    private func addOperations(to router: inout HTTPRouter) {
+    private func addOperations(to router: inout BrowserGuard) {
         router.on(nil, "/-/ready") { _ in
             await runtime.isReady
                 ? .text(.ok, "Alloy is ready.\n") : .text(.serviceUnavailable, "Alloy is not ready.\n")
@@ -45,8 +51,8 @@ struct ConsolePages: Sendable {
             }
             return .text(.ok, "config reloaded\n")
         }
-        router.on(.get, "/-/reload", reloadRoute)
-        router.on(.post, "/-/reload", reloadRoute)
+        router.on(.get, "/-/reload", changesState: true, reloadRoute)
+        router.on(.post, "/-/reload", changesState: true, reloadRoute)
         router.on(nil, "/metrics") { _ in
             .bytes(.ok, Exposition.text(services.metrics.collect()), type: Exposition.contentType)
         }
@@ -55,7 +61,7 @@ struct ConsolePages: Sendable {
         }
     }
 
-    private func addInterface(to router: inout HTTPRouter) {
+    private func addInterface(to router: inout BrowserGuard) {
         let api = settings.pathPrefix + "api/v0/web/"
         router.on(nil, api + "components") { _ in .json(.ok, ComponentJSON.list(runtime.components())) }
         router.on(nil, api + "components/{id...}") { request in
@@ -92,8 +98,42 @@ struct ConsolePages: Sendable {
         }
     }
 
+    /// The pages, what they are made of, and what they ask for beyond Alloy's interface.
+    private func addConsole(to router: inout BrowserGuard) {
+        let prefix = settings.pathPrefix
+        let api = prefix + "api/v0/console/"
+        router.on(.get, api + "pipeline") { _ in
+            .json(.ok, Array(PipelineJSON.snapshot(runtime, services: services).utf8))
+        }
+        router.on(.get, api + "stream") { PipelineStream.events($0, runtime: runtime, services: services) }
+        router.on(.get, api + "targets") { _ in .json(.ok, Array(PipelineJSON.targets(runtime).utf8)) }
+        router.on(.get, api + "metrics/{id...}") { request in
+            guard let component = runtime.component(request.parameters["id"] ?? "") else {
+                return .text(.notFound, "component not found\n")
+            }
+            return .json(.ok, Array(PipelineJSON.metrics(of: component, services).utf8))
+        }
+        router.on(.get, api + "status") { _ in .json(.ok, Array(StatusJSON.process(settings, services).utf8)) }
+        router.on(.get, api + "configuration") { _ in
+            .json(.ok, Array(StatusJSON.configuration(runtime.lastLoad, digest: runtime.runningDigest).utf8))
+        }
+        router.on(.get, prefix + "assets/{name...}") { request in
+            ConsoleAsset.named(request.parameters["name"] ?? "")?.response(to: request)
+                ?? .text(.notFound, "not found\n")
+        }
+        router.onPrefix(nil, prefix) { request in
+            guard request.method == .get || request.method == .head else { return .text(.notFound, "not found\n") }
+            let rest = request.parameters["rest"] ?? ""
+            let view = rest.prefix { $0 != "/" }
+            if Self.views.contains(String(view)) { return ConsoleAsset.page(.ok, pathPrefix: prefix) }
+            let wantsPage = request.fields.elements("accept").contains { $0.hasPrefix("text/html") }
+            return wantsPage && view != "api" && view != "assets" && view != "-"
+                ? ConsoleAsset.page(.notFound, pathPrefix: prefix) : .text(.notFound, "not found\n")
+        }
+    }
+
     /// What can be said honestly of a native program under these paths; CPU profiles come from `perf`.
-    private func addProfiles(to router: inout HTTPRouter) {
+    private func addProfiles(to router: inout BrowserGuard) {
         router.on(nil, "/debug/pprof/cmdline") { _ in
             .text(.ok, CommandLine.arguments.joined(separator: "\u{0}"))
         }

@@ -13,7 +13,9 @@ package struct Invar: AsyncParsableCommand {
             http://127.0.0.1:12345.
             """,
         version: "invar, version \(version) (runs Alloy configuration)",
-        subcommands: [RunCommand.self, FormatCommand.self, ValidateCommand.self, CompletionCommand.self])
+        subcommands: [
+            RunCommand.self, FormatCommand.self, ValidateCommand.self, TopCommand.self, CompletionCommand.self,
+        ])
 
     /// Commands of Alloy that are not there yet.
     private static let missingCommands: Set<String> = ["gql", "graphql", "tools", "otel", "otel-supervisor", "convert"]

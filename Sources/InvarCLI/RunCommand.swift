@@ -214,7 +214,7 @@ actor ConfigurationLoader {
         do {
             source = try ConfigurationSource.read(path)
         } catch {
-            runtime.loadFailed()
+            runtime.loadFailed("\(error)")
             return "\(error)\n"
         }
         let result = await runtime.load(source)

@@ -2,6 +2,7 @@ package import AlloySyntax
 package import ComponentKit
 import Essentials
 import SelfMetrics
+import Synchronization
 package import Telemetry
 
 /// The engine behind the command line and the web interface: loads configurations, runs their graph, tells about it.
@@ -13,6 +14,12 @@ package final class Runtime: Sendable {
     /// What the `http` block says: whoever serves follows it.
     package let http: Live<HTTPBlock>
     private let liveData: LiveDataHub
+    private let loads = Mutex(Loads())
+
+    private struct Loads: Sendable {
+        var last: LoadReport?
+        var running: String?
+    }
 
     /// Prepares an engine without a graph.
     ///
@@ -51,12 +58,32 @@ package final class Runtime: Sendable {
     /// Makes the running graph what `source` says; see ``LoadResult``.
     package func load(_ source: ConfigurationSource) async -> LoadResult {
         let result = await supervisor.load(source)
-        metrics.loaded(source, result, at: clock.wallMilliseconds)
+        let now = clock.wallMilliseconds
+        metrics.loaded(source, result, at: now)
+        loads.withLock { loads in
+            loads.last = LoadReport(
+                time: now, applied: result.applied, digest: source.digest, diagnostics: result.diagnostics,
+                files: source.files.map { .init(name: $0.name, bytes: $0.bytes.count, lines: $0.lineCount) })
+            if result.applied { loads.running = source.digest }
+        }
         return result
     }
 
     /// Notes that a configuration could not even be read, for the metrics.
-    package func loadFailed() { metrics.failed() }
+    package func loadFailed(_ problem: String = "the configuration could not be read") {
+        metrics.failed()
+        let now = clock.wallMilliseconds
+        loads.withLock { loads in
+            loads.last = LoadReport(
+                time: now, applied: false, digest: "", diagnostics: Diagnostics(), files: [], problem: problem)
+        }
+    }
+
+    /// The last attempt to load a configuration; nil before the first.
+    package var lastLoad: LoadReport? { loads.withLock { $0.last } }
+
+    /// The digest of the configuration that was applied last.
+    package var runningDigest: String? { loads.withLock { $0.running } }
 
     /// What loading `source` would change.
     package func plan(_ source: ConfigurationSource) async -> PlanResult { await supervisor.plan(source) }
@@ -108,6 +135,25 @@ package struct LoadResult: Sendable {
     /// Whether the graph is now that of the configuration. It may be in spite of errors: components that could not be
     /// evaluated have their last good arguments, or do not run.
     package let applied: Bool
+}
+
+/// An attempt to load a configuration, for people who ask later.
+package struct LoadReport: Sendable {
+    package struct File: Sendable {
+        package let name: String
+        package let bytes: Int
+        package let lines: Int
+    }
+
+    /// Milliseconds since 1970.
+    package let time: Int64
+    package let applied: Bool
+    /// Empty when nothing could be read.
+    package let digest: String
+    package let diagnostics: Diagnostics
+    package let files: [File]
+    /// Why nothing could be read.
+    package var problem: String?
 }
 
 /// What loading a configuration would do.

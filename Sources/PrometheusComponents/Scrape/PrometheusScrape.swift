@@ -33,9 +33,12 @@ package final class PrometheusScrape: Component {
         var lastError: String
         var lastScrape: String
         var lastScrapeDuration: Duration
+        var lastScrapeSamples: Int
+        var lastScrapeBytes: Int
 
         package static let placeholder = TargetStatus(
-            job: "", url: "", health: "", labels: .empty, lastError: "", lastScrape: "", lastScrapeDuration: .zero)
+            job: "", url: "", health: "", labels: .empty, lastError: "", lastScrape: "", lastScrapeDuration: .zero,
+            lastScrapeSamples: 0, lastScrapeBytes: 0)
 
         package func write(to block: inout BlockWriter) {
             block.attribute("job", job, "Job the target belongs to.")
@@ -45,6 +48,8 @@ package final class PrometheusScrape: Component {
             block.attribute("last_error", lastError, "Why the last scrape failed; empty when it did not.")
             block.attribute("last_scrape", lastScrape, "When the target was last scraped.")
             block.attribute("last_scrape_duration", lastScrapeDuration, "How long that took.")
+            block.attribute("last_scrape_samples", lastScrapeSamples, "Samples the body held.")
+            block.attribute("last_scrape_bytes", lastScrapeBytes, "Bytes of the body, decompressed.")
         }
     }
 
@@ -69,7 +74,8 @@ package final class PrometheusScrape: Component {
                     job: pool.arguments.current.jobName ?? pool.context.componentID, url: loop.identity.url,
                     health: status.health.rawValue, labels: loop.identity.labels, lastError: status.lastError,
                     lastScrape: status.lastScrape.map { layout.format(unixNanoseconds: $0) } ?? "0001-01-01T00:00:00Z",
-                    lastScrapeDuration: status.lastDuration)
+                    lastScrapeDuration: status.lastDuration, lastScrapeSamples: status.lastSamples,
+                    lastScrapeBytes: status.lastBytes)
             })
     }
 }

@@ -29,6 +29,9 @@ final class ScrapeLoop: Sendable {
         /// Nanoseconds since 1970; nil before the first scrape.
         var lastScrape: Int64?
         var lastDuration = Duration.zero
+        /// Samples and bytes of the last body; zero when there was none.
+        var lastSamples = 0
+        var lastBytes = 0
     }
 
     /// What a change of means that series get other labels.
@@ -247,7 +250,7 @@ final class ScrapeLoop: Sendable {
         progress.withLock { progress in
             progress.status = Status(
                 health: failure == nil ? .up : .down, lastError: failure?.description ?? "", lastScrape: startedWall,
-                lastDuration: duration)
+                lastDuration: duration, lastSamples: counts.scraped, lastBytes: counts.bodyBytes)
         }
         if let failure { await note(failure, arguments, at: startedWall) }
         let bytes = failure?.kind == .bodyLimit ? -1 : counts.bodyBytes

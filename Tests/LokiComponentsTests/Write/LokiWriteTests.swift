@@ -315,6 +315,7 @@ struct LokiWriteTests {
             endpoint {
               url = "\(loki.url)"
               name = "main"
+              remote_timeout = "1h"
               max_backoff_retries = 0
               queue_config { drain_timeout = "1s" }
             }
