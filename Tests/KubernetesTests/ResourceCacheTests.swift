@@ -151,6 +151,37 @@ struct ResourceCacheTests {
         fixture.stop()
     }
 
+    @Test("A failure is over when a watch goes on, also when nothing changes")
+    func recovering() async throws {
+        let fixture = try await CacheFixture()
+        let double = fixture.double
+        let cache: ResourceCache<Pod> = try fixture.client().cache(ObjectSelection())
+        let notices = Notices()
+        let subscription = cache.subscribe(ChangeSignal()) { notice in
+            switch notice {
+            case .failed: notices.failed.withLock { $0 += 1 }
+            case .listed: notices.listed.withLock { $0 += 1 }
+            case .changed: break
+            }
+        }
+        fixture.start { try await cache.serve() }
+        #expect(fixture.settle { double.watcherCount == 1 })
+        double.fail("/pods", with: 500)
+        double.closeStreams()
+        #expect(fixture.settle(step: .seconds(1)) { notices.failed.withLock { $0 } == 1 })
+        #expect(
+            fixture.settle(step: .seconds(1)) {
+                double.watcherCount == 1 && cache.failure == nil && notices.listed.withLock { $0 } == 2
+            })
+        #expect(subscription.take().isEmpty)
+        fixture.stop()
+    }
+
+    private final class Notices: Sendable {
+        let failed = Mutex(0)
+        let listed = Mutex(0)
+    }
+
     @Test("Everybody who selects the same shares one watch, and it outlives the one who keeps it")
     func sharing() async throws {
         let fixture = try await CacheFixture()

@@ -24,6 +24,8 @@ package protocol ListWatchSink<Object>: AnyObject, Sendable {
     func received(page: [Object]) async throws
     func listEnded() async throws
     func received(_ change: ObjectChange<Object>) async throws
+    /// A watch was begun: from now on changes come.
+    func watchBegan()
     /// A request failed and will be made again.
     func failed(_ error: KubernetesError)
 }
@@ -117,6 +119,7 @@ package final class ListWatcher<Object: KubernetesObject>: Sendable {
                 ("timeoutSeconds", "\(seconds)"),
             ],
             timeout: .seconds(seconds + 30))
+        sink.watchBegan()
         var lines = LineAssembler()
         var isUseful = false
         while try await client.read(body, into: &lines) {

@@ -6,7 +6,7 @@ package enum CacheNotice: Sendable {
     /// Objects that came, changed or went; changes of what is not kept count as changes too.
     case changed(added: Int, modified: Int, deleted: Int)
     case failed(KubernetesError)
-    /// A list is complete: what the cache holds is what the server has.
+    /// A list is complete, or a watch goes on after a failure: what the cache holds is what the server has.
     case listed
 }
 
@@ -143,6 +143,14 @@ extension ResourceCache: ListWatchSink {
             isChanged ? [key] : [],
             .changed(
                 added: isNew ? 1 : 0, modified: isNew || isDeletion ? 0 : 1, deleted: isDeletion ? 1 : 0))
+    }
+
+    package func watchBegan() {
+        let wasFailing = state.withLock { state in
+            defer { state.failure = nil }
+            return state.failure != nil
+        }
+        if wasFailing { announce([], .listed) }
     }
 
     package func failed(_ error: KubernetesError) {

@@ -84,8 +84,9 @@ final class EventFollower: ListWatchSink {
             if let listed = state.listed { state.versions = state.versions.filter { listed.contains($0.key) } }
             state.listed = nil
         }
-        context.report(.healthy("watching events"))
     }
+
+    func watchBegan() { context.report(.healthy("watching events")) }
 
     func received(_ change: ObjectChange<ClusterEvent>) async throws {
         if case .deleted(let event) = change {
