@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 INVAR := .build/release/invar
 
-.PHONY: help run test check bench build release format end-to-end faults fuzz
+.PHONY: help run test check bench build release format end-to-end faults fuzz assets
 
 help:
 	@echo 'make run         build, then collect metrics and logs of this host into a local Prometheus'
@@ -13,6 +13,7 @@ help:
 	@echo 'make fuzz        mutated inputs for every reader of untrusted bytes; SECONDS=600 TARGET=yaml'
 	@echo 'make release     the optimised program, in $(INVAR)'
 	@echo 'make format      format the sources in place'
+	@echo 'make assets      carry changes of the console from Sources/Console/Assets into the program'
 
 run:
 	@Scripts/install-dependencies.sh run
@@ -35,6 +36,9 @@ check:
 
 format:
 	@swift format --in-place --recursive --parallel Sources Tests Fuzz Benchmarks Package.swift
+
+assets:
+	@python3 Scripts/embed-assets.py
 
 bench:
 	@Scripts/install-dependencies.sh test

@@ -3,7 +3,7 @@
 
 extension ConsoleAsset {
     static let all: [ConsoleAsset] = [
-        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "a81cd64bb05e10ae6217", text: ###"""
+        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "0d1346c9789831175413", text: ###"""
 /* The console: one sheet, light and dark by the same names. */
 
 :root {
@@ -110,15 +110,15 @@ pre { overflow-x: auto; background: var(--raised); border: 1px solid var(--line)
 .wrap { overflow-wrap: anywhere; }
 
 /* The bar */
-#bar { position: sticky; top: 0; z-index: 10; display: flex; align-items: center; gap: 1.1rem; padding: .5rem 1.2rem;
+#bar { position: sticky; top: 0; z-index: 10; display: flex; align-items: center; gap: .9rem; padding: .5rem 1.2rem;
     background: var(--panel); border-bottom: 1px solid var(--line); }
 .brand { display: flex; align-items: center; gap: .5rem; font-weight: 700; font-size: 1.05rem; color: var(--text); }
 .brand:hover { text-decoration: none; }
 #bar nav { display: flex; gap: .15rem; overflow-x: auto; scrollbar-width: none; flex: 1 1 auto; min-width: 0; }
-#bar nav a { color: var(--quiet); padding: .35rem .65rem; border-radius: 8px; white-space: nowrap; font-weight: 500; }
+#bar nav a { color: var(--quiet); padding: .35rem .5rem; font-size: .93rem; border-radius: 8px; white-space: nowrap; font-weight: 500; }
 #bar nav a:hover { background: var(--ground); color: var(--text); text-decoration: none; }
 #bar nav a[aria-current] { background: var(--accent-ground); color: var(--accent); }
-.totals { display: flex; align-items: center; gap: .9rem; color: var(--quiet); font-size: .85rem; white-space: nowrap; }
+.totals { display: flex; align-items: center; gap: .75rem; color: var(--quiet); font-size: .82rem; white-space: nowrap; }
 .totals b { color: var(--text); font-variant-numeric: tabular-nums; font-weight: 600; }
 .state { display: flex; align-items: center; gap: .35rem; }
 .state::before { content: ""; width: .55rem; height: .55rem; border-radius: 50%; background: var(--targets); }
@@ -217,7 +217,7 @@ progress::-moz-progress-bar { background: var(--metrics); border-radius: 99px; }
     white-space: nowrap; width: 1%; }
 .values td { padding: .22rem 0; overflow-wrap: anywhere; }
 .values tr + tr > * { border-top: 1px solid var(--line); }
-.values .values { border-left: 2px solid var(--line); margin: .2rem 0 .3rem; }
+.values .values { font-size: 1em; border-left: 2px solid var(--line); margin: .2rem 0 .3rem; }
 .values .values th { padding-left: .8rem; }
 .values tr.block > th { color: var(--text); font-weight: 600; }
 .v-list { list-style: none; margin: 0; padding: 0 0 0 .4rem; font-size: 1em; }
@@ -1138,7 +1138,7 @@ function ends(owner, inside, components, direction) {
 }
 
 """###),
-        ConsoleAsset(name: "graph-view.js", type: "text/javascript; charset=utf-8", tag: "f3a608d42caec587f69f", text: ###"""
+        ConsoleAsset(name: "graph-view.js", type: "text/javascript; charset=utf-8", tag: "db77aff4155e711d9069", text: ###"""
 // The graph on the screen: SVG that is built once per structure and touched up at every update.
 
 import { s, setAttribute, setText } from "./dom.js";
@@ -1286,10 +1286,10 @@ export class GraphView extends EventTarget {
         const kind = s("text", { class: "node-kind", x: 16, y: 18 }, fit(component.name, 30));
         const name = component.label || component.name.split(".").pop();
         const label = s("text", { class: "node-label", x: 16, y: 37 }, fit(name, 23));
-        const flow = s("text", { class: "node-flow", x: 16, y: 55 });
-        const held = s("text", { class: "node-held", x: width - 12, y: 55 });
-        const dropText = s("text", { class: "drop-text", x: width - 16, y: height + 4 });
-        const dropShape = s("rect", { class: "drop-shape", y: height - 9, height: 18, rx: 9 });
+        const flow = s("text", { class: "node-flow", x: 16, y: 54 });
+        const held = s("text", { class: "node-held", x: width - 12, y: 54 });
+        const dropText = s("text", { class: "drop-text", x: width - 16, y: height + 6 });
+        const dropShape = s("rect", { class: "drop-shape", y: height - 7, height: 18, rx: 9 });
         const drop = s("g", { class: "drop", visibility: "hidden" }, dropShape, dropText);
         const title = s("title", {});
         const element = s("g", {
@@ -1393,6 +1393,8 @@ export class GraphView extends EventTarget {
         const passes = flow.in > 0 || flow.out > 0 || flow.droppedItems > 0 || flow.held > 0;
         let text = "";
         if (passes) text = flow.isKnown ? rate(Math.max(flow.in, flow.out)) : "measuring";
+        const isIll = component.health === "unhealthy" || component.health === "exited";
+        if (isIll) text = fit(component.message, flow.held > 0 ? 18 : 31);
         setText(entry.flow, text);
         setText(entry.held, flow.held > 0 ? `holds ${short(flow.held)}` : "");
         const top = flow.drops[0];
@@ -1843,7 +1845,7 @@ store.start();
 show();
 
 """###),
-        ConsoleAsset(name: "page-component.js", type: "text/javascript; charset=utf-8", tag: "99141c2ad1163e685267", text: ###"""
+        ConsoleAsset(name: "page-component.js", type: "text/javascript; charset=utf-8", tag: "dbe7a33281f4dbcb3e2d", text: ###"""
 // One component: what it was given, what it gives, how it is, what went through it.
 
 import { componentPath, h, link, note, setText } from "./dom.js";
@@ -1920,8 +1922,8 @@ function fill(content, id, detail, listen) {
     const drops = new Plot("dropped per second", (value) => rate(value));
     const held = new Plot("held", (value) => short(value));
     const isPassing = () => store.books.has(id);
-    const books = h("section", {}, h("h2", {}, "Books"), whole, recent, reasons,
-        h("div", { class: "plots" }, flow.element, drops.element, held.element));
+    const plots = h("div", { class: "plots" }, flow.element, drops.element, held.element);
+    const books = h("section", {}, h("h2", {}, "Books"), whole, recent, reasons, plots);
     content.append(books);
 
     const body = { arguments: h("div"), exports: h("div"), debugInfo: h("div") };
@@ -1965,6 +1967,13 @@ function fill(content, id, detail, listen) {
         books.hidden = !isPassing();
         if (!isPassing()) return;
         const statement = store.books.get(id);
+        const isIdle = statement.in === 0 && statement.out === 0 && statement.edges.length === 0
+            && statement.held.length === 0 && statement.dropped.length === 0;
+        recent.hidden = reasons.hidden = plots.hidden = isIdle;
+        if (isIdle) {
+            whole.replaceChildren(h("p", { class: "empty" }, "No items passed this component."));
+            return;
+        }
         whole.replaceChildren(ledgerLine(statement));
         recent.replaceChildren(windowLine(id));
         reasons.replaceChildren(reasonTable(statement));

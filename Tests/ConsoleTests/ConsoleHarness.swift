@@ -5,6 +5,7 @@ import PrometheusComponents
 import Runtime
 import SelfMetrics
 import Synchronization
+import Testing
 import Transport
 
 @testable import Console
@@ -26,8 +27,9 @@ final class ConsoleHarness: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await harness.runtime.run() }
             group.addTask { try await harness.server.run() }
-            _ = await harness.runtime.load(ConfigurationSource(configuration))
             defer { group.cancelAll() }
+            let loaded = await harness.runtime.load(ConfigurationSource(configuration))
+            #expect(loaded.applied && loaded.diagnostics.isEmpty, "\(loaded.diagnostics)")
             try await body(harness)
             harness.client.shutDown()
             await harness.runtime.shutDown()

@@ -8,7 +8,7 @@ import urllib.parse
 
 from browser import Browser
 from exposition import Targets, counting
-from harness import Invar, check, request, wait_until
+from harness import BINARY, Invar, check, free_port, request, wait_until
 from sinks import RemoteWriteSink
 
 PAYLOAD = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -326,3 +326,39 @@ def case_console_authentication(directory):
             ["curl", "-s", "-m", "3", "-u", "u:p", f"http://127.0.0.1:{invar.port}/api/v0/console/stream"],
             capture_output=True)
         check(b"event: structure" in done.stdout, "the stream is silent")
+
+
+def case_top(directory):
+    """`invar top` prints the components with what the ledger says of them, and says what to do when it cannot."""
+    def top(*arguments):
+        done = subprocess.run([BINARY, "top", *arguments], capture_output=True, timeout=120)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    with Targets({"t0": counting(20)}) as targets, Invar(directory, f"""
+            prometheus.scrape "s" {{
+                targets         = {targets.alloy()}
+                scrape_interval = "1s"
+                scrape_timeout  = "900ms"
+                forward_to      = [prometheus.relabel.none.receiver]
+            }}
+            prometheus.relabel "none" {{
+                forward_to = []
+                rule {{
+                    regex         = ".*"
+                    source_labels = ["__name__"]
+                    action        = "drop"
+                }}
+            }}
+            """) as invar:
+        wait_until(lambda: invar.ledger()["prometheus.relabel.none"]["in"] > 0, 60, "a first scrape")
+        code, out, err = top("--once", "--interval", "3", "--address", f"127.0.0.1:{invar.port}")
+        check(code == 0, f"top: {code} {err}")
+        rows = {line.split()[0]: line.split() for line in out.splitlines()[3:]}
+        check(set(rows) == set(invar.components()), f"rows {set(rows)}: {out}")
+        name, health, incoming, outgoing, dropping, dropped, held, reason = rows["prometheus.relabel.none"]
+        check(health == "healthy" and reason == "rule" and outgoing == "0" and held == "0", out)
+        check(float(incoming) > 0 and incoming == dropping and float(dropped.rstrip("k")) > 0, out)
+        code, _, err = top("--once", "--sort", "nothing")
+        check(code == 1 and "--sort must be one of id" in err, f"a wrong order: {code} {err}")
+    code, _, err = top("--once", "--address", f"127.0.0.1:{free_port()}")
+    check(code == 1 and "Is invar running there?" in err, f"nobody there: {code} {err}")

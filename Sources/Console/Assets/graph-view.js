@@ -145,10 +145,10 @@ export class GraphView extends EventTarget {
         const kind = s("text", { class: "node-kind", x: 16, y: 18 }, fit(component.name, 30));
         const name = component.label || component.name.split(".").pop();
         const label = s("text", { class: "node-label", x: 16, y: 37 }, fit(name, 23));
-        const flow = s("text", { class: "node-flow", x: 16, y: 55 });
-        const held = s("text", { class: "node-held", x: width - 12, y: 55 });
-        const dropText = s("text", { class: "drop-text", x: width - 16, y: height + 4 });
-        const dropShape = s("rect", { class: "drop-shape", y: height - 9, height: 18, rx: 9 });
+        const flow = s("text", { class: "node-flow", x: 16, y: 54 });
+        const held = s("text", { class: "node-held", x: width - 12, y: 54 });
+        const dropText = s("text", { class: "drop-text", x: width - 16, y: height + 6 });
+        const dropShape = s("rect", { class: "drop-shape", y: height - 7, height: 18, rx: 9 });
         const drop = s("g", { class: "drop", visibility: "hidden" }, dropShape, dropText);
         const title = s("title", {});
         const element = s("g", {
@@ -252,6 +252,8 @@ export class GraphView extends EventTarget {
         const passes = flow.in > 0 || flow.out > 0 || flow.droppedItems > 0 || flow.held > 0;
         let text = "";
         if (passes) text = flow.isKnown ? rate(Math.max(flow.in, flow.out)) : "measuring";
+        const isIll = component.health === "unhealthy" || component.health === "exited";
+        if (isIll) text = fit(component.message, flow.held > 0 ? 18 : 31);
         setText(entry.flow, text);
         setText(entry.held, flow.held > 0 ? `holds ${short(flow.held)}` : "");
         const top = flow.drops[0];

@@ -74,8 +74,8 @@ function fill(content, id, detail, listen) {
     const drops = new Plot("dropped per second", (value) => rate(value));
     const held = new Plot("held", (value) => short(value));
     const isPassing = () => store.books.has(id);
-    const books = h("section", {}, h("h2", {}, "Books"), whole, recent, reasons,
-        h("div", { class: "plots" }, flow.element, drops.element, held.element));
+    const plots = h("div", { class: "plots" }, flow.element, drops.element, held.element);
+    const books = h("section", {}, h("h2", {}, "Books"), whole, recent, reasons, plots);
     content.append(books);
 
     const body = { arguments: h("div"), exports: h("div"), debugInfo: h("div") };
@@ -119,6 +119,13 @@ function fill(content, id, detail, listen) {
         books.hidden = !isPassing();
         if (!isPassing()) return;
         const statement = store.books.get(id);
+        const isIdle = statement.in === 0 && statement.out === 0 && statement.edges.length === 0
+            && statement.held.length === 0 && statement.dropped.length === 0;
+        recent.hidden = reasons.hidden = plots.hidden = isIdle;
+        if (isIdle) {
+            whole.replaceChildren(h("p", { class: "empty" }, "No items passed this component."));
+            return;
+        }
         whole.replaceChildren(ledgerLine(statement));
         recent.replaceChildren(windowLine(id));
         reasons.replaceChildren(reasonTable(statement));
