@@ -50,7 +50,8 @@ struct MonitorEngine<Resource: MonitorResource>: Sendable {
                         labels: loop.identity.labels, lastError: status.lastError,
                         lastScrape: status.lastScrape.map { layout.format(unixNanoseconds: $0) }
                             ?? "0001-01-01T00:00:00Z",
-                        lastScrapeDuration: status.lastDuration)
+                        lastScrapeDuration: status.lastDuration, lastScrapeSamples: status.lastSamples,
+                        lastScrapeBytes: status.lastBytes)
                 }
             })
     }
