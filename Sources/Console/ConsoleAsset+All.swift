@@ -3,7 +3,7 @@
 
 extension ConsoleAsset {
     static let all: [ConsoleAsset] = [
-        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "0d1346c9789831175413", text: ###"""
+        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "43a8303c312d4c0e9d68", text: ###"""
 /* The console: one sheet, light and dark by the same names. */
 
 :root {
@@ -221,6 +221,7 @@ progress::-moz-progress-bar { background: var(--metrics); border-radius: 99px; }
 .values .values th { padding-left: .8rem; }
 .values tr.block > th { color: var(--text); font-weight: 600; }
 .v-list { list-style: none; margin: 0; padding: 0 0 0 .4rem; font-size: 1em; }
+li:has(> .v-list) { border-left: 2px solid var(--line); margin: .3rem 0; }
 .v-key { color: var(--quiet); }
 .v-string { color: var(--logs); }
 .v-number, .v-bool { color: var(--metrics); }

@@ -12,6 +12,7 @@ struct ConsolePages: Sendable {
     let services: EngineServices
     let recentLogs: RecentLogs
     let reload: ConsoleServer.Reload
+    let onlookers: Onlookers
 
     /// The first segments of the paths that are views of the console.
     private static let views: Set<String> = [
@@ -89,12 +90,15 @@ struct ConsolePages: Sendable {
         router.on(nil, api + "ledger") { _ in .json(.ok, LedgerJSON.text(runtime.ledger())) }
         router.on(nil, api + "memory") { _ in .json(.ok, MemoryJSON.text(services.budget)) }
         router.on(nil, api + "debug/{id...}") { request in
-            LiveStreams.items(request, runtime: runtime, services: services)
+            LiveStreams.items(request, runtime: runtime, services: services, onlookers: onlookers)
         }
-        router.on(nil, api + "graph") { LiveStreams.rates($0, module: "", runtime: runtime, clock: services.clock) }
+        router.on(nil, api + "graph") { request in
+            LiveStreams.rates(request, module: "", runtime: runtime, clock: services.clock, onlookers: onlookers)
+        }
         router.on(nil, api + "graph/{module...}") { request in
             LiveStreams.rates(
-                request, module: request.parameters["module"] ?? "", runtime: runtime, clock: services.clock)
+                request, module: request.parameters["module"] ?? "", runtime: runtime, clock: services.clock,
+                onlookers: onlookers)
         }
     }
 
@@ -105,7 +109,9 @@ struct ConsolePages: Sendable {
         router.on(.get, api + "pipeline") { _ in
             .json(.ok, Array(PipelineJSON.snapshot(runtime, services: services).utf8))
         }
-        router.on(.get, api + "stream") { PipelineStream.events($0, runtime: runtime, services: services) }
+        router.on(.get, api + "stream") { request in
+            PipelineStream.events(request, runtime: runtime, services: services, onlookers: onlookers)
+        }
         router.on(.get, api + "targets") { _ in .json(.ok, Array(PipelineJSON.targets(runtime).utf8)) }
         router.on(.get, api + "metrics/{id...}") { request in
             guard let component = runtime.component(request.parameters["id"] ?? "") else {

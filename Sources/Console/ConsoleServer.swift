@@ -41,6 +41,7 @@ package struct ConsoleServer: Sendable {
     private let server: HTTPServer
     private let runtime: Runtime
     private let log: Log
+    private let onlookers: Onlookers
 
     /// The address bound, with the real port when 0 was asked for.
     package var address: SocketAddress { server.address }
@@ -50,24 +51,30 @@ package struct ConsoleServer: Sendable {
         _ settings: Settings, runtime: Runtime, services: EngineServices, log: Log, recentLogs: RecentLogs,
         reload: @escaping Reload
     ) async throws -> ConsoleServer {
+        let onlookers = Onlookers()
         let pages = ConsolePages(
-            settings: settings, runtime: runtime, services: services, recentLogs: recentLogs, reload: reload)
+            settings: settings, runtime: runtime, services: services, recentLogs: recentLogs, reload: reload,
+            onlookers: onlookers)
         var listening = HTTPServerSettings(address: settings.address)
-        // Whoever looks on at a live stream does not hold up the end.
+        // Whoever takes an answer slowly does not hold up the end for long.
         listening.shutdownTimeout = .seconds(5)
         let server = try await HTTPServer.bind(
             listening, router: pages.router, on: services.eventLoops,
             onFailure: { message in log.warn("Request failed", nil, ["detail": message]) })
-        return ConsoleServer(server: server, runtime: runtime, log: log)
+        return ConsoleServer(server: server, runtime: runtime, log: log, onlookers: onlookers)
     }
 
     /// Answers requests and follows the `http` block until cancelled.
     package func run() async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await server.run() }
-            group.addTask { try await followSettings() }
-            try await group.next()
-            group.cancelAll()
+        try await withTaskCancellationHandler {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await server.run() }
+                group.addTask { try await followSettings() }
+                try await group.next()
+                group.cancelAll()
+            }
+        } onCancel: {
+            onlookers.close()
         }
     }
 

@@ -11,7 +11,9 @@ enum LiveStreams {
     private static let backlog = 1_000
 
     /// The items that pass one component, each as text.
-    static func items(_ request: HTTPServerRequest, runtime: Runtime, services: EngineServices) -> HTTPServerResponse {
+    static func items(
+        _ request: HTTPServerRequest, runtime: Runtime, services: EngineServices, onlookers: Onlookers
+    ) -> HTTPServerResponse {
         let id = request.parameters["id"] ?? ""
         guard services.liveData.isEnabled else {
             return .text(.serviceUnavailable, "live debugging is disabled: add livedebugging { enabled = true }\n")
@@ -32,13 +34,7 @@ enum LiveStreams {
                 if chosen >= 1 || Double.random(in: 0..<1) < chosen { continuation.yield(datum.text) }
             }
             defer { stop() }
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                // Where nothing passes, nothing is written that would notice that the reader has gone.
-                group.addTask {
-                    await writer.waitForDisconnection()
-                    continuation.finish()
-                }
-                defer { group.cancelAll() }
+            try await onlookers.serve(writer) {
                 for await text in stream { try await writer.write(text + delimiter) }
             }
         }
@@ -46,7 +42,7 @@ enum LiveStreams {
 
     /// Items per second on every edge of a module, once per window.
     static func rates(
-        _ request: HTTPServerRequest, module: String, runtime: Runtime, clock: EngineClock
+        _ request: HTTPServerRequest, module: String, runtime: Runtime, clock: EngineClock, onlookers: Onlookers
     ) -> HTTPServerResponse {
         var seconds = 5
         if let text = request.query["window"], !text.isEmpty {
@@ -58,18 +54,26 @@ enum LiveStreams {
         guard runtime.hasModule(module) else { return .text(.notFound, "module not found\n") }
         let window = seconds
         return .stream(.ok, type: "text/event-stream") { writer in
-            var before = counts(runtime.graph(of: module))
-            while true {
-                try await clock.sleep(for: .seconds(window))
-                let now = counts(runtime.graph(of: module))
-                let entries = now.map { edge, accepted in
-                    let rate = Double(accepted - before[edge, default: 0]) / Double(window)
-                    return
-                        "{\"componentID\":\(JSONText.quoted(edge.from)),\"targetComponentIDs\":[\(JSONText.quoted(edge.to))],\"type\":\"items\",\"rate\":\(rate)}"
-                }
-                before = now
-                try await writer.write("[" + entries.sorted().joined(separator: ",") + "]" + delimiter)
+            try await onlookers.serve(writer) {
+                try await writeRates(of: module, to: writer, every: window, runtime, clock)
             }
+        }
+    }
+
+    private static func writeRates(
+        of module: String, to writer: HTTPBodyWriter, every window: Int, _ runtime: Runtime, _ clock: EngineClock
+    ) async throws {
+        var before = counts(runtime.graph(of: module))
+        while true {
+            try await clock.sleep(for: .seconds(window))
+            let now = counts(runtime.graph(of: module))
+            let entries = now.map { edge, accepted in
+                let rate = Double(accepted - before[edge, default: 0]) / Double(window)
+                return "{\"componentID\":\(JSONText.quoted(edge.from)),"
+                    + "\"targetComponentIDs\":[\(JSONText.quoted(edge.to))],\"type\":\"items\",\"rate\":\(rate)}"
+            }
+            before = now
+            try await writer.write("[" + entries.sorted().joined(separator: ",") + "]" + delimiter)
         }
     }
 

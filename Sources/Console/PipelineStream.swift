@@ -14,7 +14,7 @@ enum PipelineStream {
     private static let usual = 1_000
 
     static func events(
-        _ request: HTTPServerRequest, runtime: Runtime, services: EngineServices
+        _ request: HTTPServerRequest, runtime: Runtime, services: EngineServices, onlookers: Onlookers
     ) -> HTTPServerResponse {
         var milliseconds = usual
         if let text = request.query["interval"], !text.isEmpty {
@@ -26,13 +26,7 @@ enum PipelineStream {
         }
         let interval = Duration.milliseconds(milliseconds)
         return .stream(.ok, type: "text/event-stream") { writer in
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                // A reader that has gone is noticed at once instead of at the next event.
-                group.addTask { await writer.waitForDisconnection() }
-                group.addTask { try await write(to: writer, every: interval, runtime, services) }
-                defer { group.cancelAll() }
-                try await group.next()
-            }
+            try await onlookers.serve(writer) { try await write(to: writer, every: interval, runtime, services) }
         }
     }
 
