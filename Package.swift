@@ -68,6 +68,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CYaml", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CRE2System", pkgConfig: "re2", providers: [.apt(["libre2-dev"])]),
         .target(name: "CRE2", dependencies: ["CRE2System"]),
@@ -96,7 +97,7 @@ let package = Package(
         // Level 4: families
         module("DiscoveryComponents", kit + kubernetes),
         module("LokiComponents", kit + kubernetes),
-        module("OtelcolComponents", kit),
+        module("OtelcolComponents", kit + ["CCrypt"]),
         module("PlatformComponents", kit + kubernetes),
         module("PrometheusComponents", kit + kubernetes),
         module("PrometheusExporters", kit + ["CLinux"]),

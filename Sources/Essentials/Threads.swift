@@ -100,6 +100,8 @@ package final class BlockingPool: Sendable {
         /// Threads that wait for a job, the one that began last at the end.
         var idle: [WakeableTimer] = []
         var threads = 0
+        /// Jobs handed in that have not ended.
+        var unfinished = 0
     }
 
     /// How long a thread waits for more to do: making one costs more than most jobs.
@@ -114,6 +116,9 @@ package final class BlockingPool: Sendable {
         self.limit = limit
     }
 
+    /// Jobs handed in that have not ended yet.
+    package var unfinishedJobs: Int { state.withLock { $0.unfinished } }
+
     /// Runs `body` on one of the pool's threads and returns its result. Not interrupted by cancellation.
     package func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await withCheckedThrowingContinuation { continuation in
@@ -125,6 +130,7 @@ package final class BlockingPool: Sendable {
     package func submit(_ job: @escaping @Sendable () -> Void) {
         let (sleeper, isStarting): (WakeableTimer?, Bool) = state.withLock { state in
             state.jobs.append(job)
+            state.unfinished += 1
             if let sleeper = state.idle.popLast() { return (sleeper, false) }
             guard state.threads < limit else { return (nil, false) }
             state.threads += 1
@@ -163,6 +169,7 @@ package final class BlockingPool: Sendable {
             case .job(let job):
                 hasWaited = false
                 job()
+                state.withLock { $0.unfinished -= 1 }
             case .wait:
                 timer.wait(untilMonotonic: Self.now() &+ Self.patienceNanoseconds)
                 hasWaited = true

@@ -143,19 +143,21 @@ package final class Positions: Sendable {
         }
     }
 
-    /// Forgets the positions of files that are gone. Blocks.
-    package func removeMissingFiles() {
+    /// Forgets the positions of files that are gone, unless `isInUse` says that one is read all the same. Blocks.
+    package func removeMissingFiles(isInUse: (PositionKey) -> Bool = { _ in false }) {
         let keys = state.withLock { $0.positions.keys.filter(\.isFile) }
-        for key in keys {
+        for key in keys where !isInUse(key) {
             var status = stat()
             if stat(key.path, &status) != 0, errno == ENOENT { remove(key) }
         }
     }
 
     /// Writes the file every `interval` until cancelled, and soon after a new file was read; leaves out files that are
-    /// gone. Call ``save()`` once more when every reader has stopped.
+    /// gone, unless `isInUse` says that one is read under another name. Call ``save()`` once more when every reader has
+    /// stopped.
     package func saveRegularly(
-        every interval: Duration = Positions.interval, clock: EngineClock, on pool: BlockingPool, log: Log
+        every interval: Duration = Positions.interval, clock: EngineClock, on pool: BlockingPool, log: Log,
+        isInUse: @escaping @Sendable (PositionKey) -> Bool = { _ in false }
     ) async {
         var due = clock.monotonicNanoseconds &+ interval.nanoseconds
         while true {
@@ -167,7 +169,7 @@ package final class Positions: Sendable {
                 guard isDue || state.withLock({ $0.hasNewFile }) else { continue }
                 try await pool.run { [self] in
                     try save()
-                    if isDue { removeMissingFiles() }
+                    if isDue { removeMissingFiles(isInUse: isInUse) }
                 }
             } catch is CancellationError {
                 return

@@ -31,6 +31,8 @@ package final class ComponentHarness {
     private var lifetime: Task<Void, any Error>?
     private let ending = Outcome<Void>()
     private let ownsStorage: Bool
+    /// A disk thread did not come back in time.
+    private var hasStuckJob = false
 
     /// Prepares a component without evaluating it. `variables` extend the scope of its expressions.
     package init(
@@ -109,8 +111,18 @@ package final class ComponentHarness {
         return problems
     }
 
-    /// Moves time forward, running what becomes ready at each instant.
-    package func advance(by duration: Duration) { clock.advance(by: duration) { executor.drain() } }
+    /// Moves time forward, running what becomes ready at each instant. Time stands still while disk threads are at work,
+    /// for however slow the machine is, to the component they are fast.
+    package func advance(by duration: Duration) { clock.advance(by: duration) { drainWithDisks() } }
+
+    /// Runs everything that is ready and what disk threads make ready; gives up on a disk thread that waits for
+    /// something else, until it has ended.
+    private func drainWithDisks() {
+        executor.drain()
+        if hasStuckJob, services.blocking.unfinishedJobs > 0 { return }
+        hasStuckJob = !executor.drain(until: { services.blocking.unfinishedJobs == 0 }, rounds: 500)
+        executor.drain()
+    }
 
     /// Runs everything that is ready now.
     package func settle() { executor.drain() }

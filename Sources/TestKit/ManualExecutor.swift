@@ -28,6 +28,18 @@ package final class ManualExecutor: TaskExecutor {
         }
     }
 
+    /// Drains until `condition` holds, looking again after each millisecond in which no job comes; false after `rounds` of
+    /// these.
+    package func drain(until condition: () -> Bool, rounds: Int) -> Bool {
+        var quietRounds = 0
+        while !condition() {
+            guard quietRounds < rounds else { return false }
+            if !arrival.wait(milliseconds: 1) { quietRounds += 1 }
+            drain()
+        }
+        return true
+    }
+
     /// Drains until `condition` holds, waiting for jobs from outside; false when `seconds` of real time pass first.
     /// Calls `whenQuiet` each time nothing came for a while, and now and then when it never gets quiet.
     package func drain(until condition: () -> Bool, seconds: Int = 20, whenQuiet: () -> Void = {}) -> Bool {

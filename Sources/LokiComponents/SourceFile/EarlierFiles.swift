@@ -4,6 +4,7 @@ import Synchronization
 /// The files that were read in an earlier life, each handed out to one target.
 final class EarlierFiles: Sendable {
     private let state: Mutex<[PositionKey: EarlierFile]>
+    private let hasSeenTargets = Atomic(false)
     let isEmpty: Bool
 
     init(_ fingerprints: [PositionKey: FileFingerprint]) {
@@ -13,6 +14,14 @@ final class EarlierFiles: Sendable {
 
     /// The file that the position of `key` belongs to; nil when that is not known or was asked before.
     func take(_ key: PositionKey) -> EarlierFile? { state.withLock { $0.removeValue(forKey: key) } }
+
+    /// Whether the file of `key` may yet be asked for: until there were targets, that is every one known.
+    func isAwaited(_ key: PositionKey) -> Bool {
+        !hasSeenTargets.load(ordering: .acquiring) && state.withLock { $0[key] != nil }
+    }
+
+    /// The first targets have their files now.
+    func noteTargets() { hasSeenTargets.store(true, ordering: .releasing) }
 
     /// Those of `candidates`, files without a position, that were read before under another name and the same labels,
     /// with how far. Blocks.

@@ -24,6 +24,9 @@ final class FileQueue: Sendable {
     var files: [TailedFile] { state.withLock { Array($0.files.values) } }
     var keys: Set<PositionKey> { state.withLock { Set($0.files.keys) } }
 
+    /// The file of `key`, wherever it is.
+    func file(_ key: PositionKey) -> TailedFile? { state.withLock { $0.files[key] } }
+
     /// Adds a file, idle; false when its key is there already.
     func add(_ file: TailedFile) -> Bool {
         state.withLock { state in

@@ -99,6 +99,9 @@ struct FileTail: ~Copyable {
             device: device, inode: inode, headBytes: signature.count, headHash: headHash, position: position)
     }
 
+    /// Whether the position is that of a file which is open or was not looked for yet.
+    var needsPosition: Bool { file != nil || earlier != nil }
+
     /// True while the file is open.
     var isOpen: Bool { file != nil }
 

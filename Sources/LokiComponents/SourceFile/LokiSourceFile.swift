@@ -86,7 +86,8 @@ package final class LokiSourceFile: Component {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { [self] in
                     await positions.saveRegularly(
-                        clock: context.clock, on: context.services.blocking, log: context.log)
+                        clock: context.clock, on: context.services.blocking, log: context.log,
+                        isInUse: { [self] in needsPosition($0) })
                 }
                 group.addTask { [self] in try await followArguments() }
                 group.addTask { [self] in try await lookRegularly() }
@@ -108,6 +109,13 @@ package final class LokiSourceFile: Component {
             }
         }
         try result.get()
+    }
+
+    /// Whether the position of `key` must stay although nothing has its name: what it belongs to was not looked for yet,
+    /// or was found under another name and is being read.
+    private func needsPosition(_ key: PositionKey) -> Bool {
+        if earlierFiles.isAwaited(key) { return true }
+        return queue.file(key)?.needsPosition ?? false
     }
 
     // MARK: Targets
@@ -160,6 +168,7 @@ package final class LokiSourceFile: Component {
             renamed = try await context.services.blocking.run { [earlierFiles] in earlierFiles.claim(candidates) }
         }
         for file in new { start(file, current, decoder, renamedAt: renamed[file.key]) }
+        if !current.targets.isEmpty { earlierFiles.noteTargets() }
         try await lookAtDueFiles()
     }
 

@@ -73,6 +73,8 @@ final class TailedFile: Sendable {
     /// When the file is to be looked at, on the monotonic clock.
     var nextLook: Int64 { state.withLock { $0.schedule.next } }
     var position: Int64 { state.withLock { $0.tail.position } }
+    /// Whether the position is that of a file which may stand under another name.
+    var needsPosition: Bool { state.withLock { $0.tail.needsPosition } }
     var isOpen: Bool { state.withLock { $0.tail.isOpen } }
 
     /// What changed about being readable.

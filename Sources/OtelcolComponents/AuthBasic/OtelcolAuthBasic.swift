@@ -104,7 +104,7 @@ package final class OtelcolAuthBasic: Component {
 
     private func publish() {
         let current = arguments.current
-        let both = BasicCredentials(arguments: arguments)
+        let both = BasicCredentials(arguments: arguments, blocking: context.services.blocking)
         context.export(
             AuthExports(
                 handler: AuthHandler(
@@ -116,6 +116,7 @@ package final class OtelcolAuthBasic: Component {
 
 private struct BasicCredentials: RequestSigner, RequestAuthenticator {
     let arguments: Live<OtelcolAuthBasic.Arguments>
+    let blocking: BlockingPool
 
     func sign(_ request: inout HTTPClientRequest, for client: OTLPClient?) async throws(AuthenticationError) {
         guard let credentials = arguments.current.client else { return }
@@ -138,17 +139,20 @@ private struct BasicCredentials: RequestSigner, RequestAuthenticator {
     }
 
     func authenticate(_ fields: HTTPFields) async throws(AuthenticationError) -> [OTLPClient.Field] {
-        guard let users = arguments.current.users else { throw AuthenticationError("no users are configured") }
+        guard let source = arguments.current.users else { throw AuthenticationError("no users are configured") }
         guard let header = fields["authorization"] else { throw AuthenticationError("no basic auth provided") }
         guard let given = Base64.basicCredentials(header) else { throw AuthenticationError("invalid credentials") }
-        var text = users.inline.reveal { $0 }
-        if !users.file.isEmpty {
-            guard let content = try? Files.readText(users.file, limit: .mebibytes(16)) else {
+        var text = source.inline.reveal { $0 }
+        if !source.file.isEmpty {
+            guard let content = try? Files.readText(source.file, limit: .mebibytes(16)) else {
                 throw AuthenticationError("the password file cannot be read")
             }
             text = content + "\n" + text
         }
-        guard PasswordFile.accepts(given.user, given.password, in: text) else {
+        // Hashes made to be slow would stop all other connections of the event loop.
+        let (user, password, users) = (given.user, given.password, text)
+        let isAccepted = try? await blocking.run { PasswordFile.accepts(user, password, in: users) }
+        guard isAccepted == true else {
             throw AuthenticationError("invalid credentials")
         }
         return [

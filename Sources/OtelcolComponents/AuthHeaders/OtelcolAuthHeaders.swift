@@ -63,14 +63,27 @@ package final class OtelcolAuthHeaders: Component {
         }
     }
 
+    private let arguments: Live<Arguments>
     private let context: Context<AuthExports>
 
     package init(_ arguments: Live<Arguments>, _ context: Context<AuthExports>) throws {
+        self.arguments = arguments
         self.context = context
+        publish()
+        context.report(.healthy("ready"))
+    }
+
+    package func argumentsChanged() { publish() }
+
+    private func publish() {
+        let sendsAttributes = arguments.current.headers.contains { header in
+            if case .attribute = header.origin { true } else { false }
+        }
         context.export(
             AuthExports(
-                handler: AuthHandler(component: context.componentID, signer: HeaderSetter(arguments: arguments))))
-        context.report(.healthy("ready"))
+                handler: AuthHandler(
+                    component: context.componentID, signer: HeaderSetter(arguments: arguments),
+                    sendsClientAttributes: sendsAttributes)))
     }
 }
 

@@ -1,3 +1,4 @@
+import SelfMetrics
 import Storage
 import Synchronization
 import Telemetry
@@ -9,16 +10,21 @@ final class ExportLane: Sendable {
         var size = 0
         var isStopped = false
         var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        /// Wait for a record to be appended.
+        var readers: [UInt64: CheckedContinuation<Void, Never>] = [:]
         var nextWaiter: UInt64 = 0
+        var appends: UInt64 = 0
     }
 
     let kind: OTLPBatch.Kind
     let queue: ExportQueue
+    private let gauge: Gauge
     private let state = Mutex(State())
 
-    init(kind: OTLPBatch.Kind, queue: ExportQueue) {
+    init(kind: OTLPBatch.Kind, queue: ExportQueue, gauge: Gauge) {
         self.kind = kind
         self.queue = queue
+        self.gauge = gauge
     }
 
     /// The queue on disk, where there is one.
@@ -30,12 +36,43 @@ final class ExportLane: Sendable {
         state.withLock { state in
             if state.size > 0, state.size + size > capacity { return false }
             state.size += size
+            gauge.set(state.size)
             return true
         }
     }
 
-    /// Records of an earlier life were never reserved, which is why the size stays at zero or above.
-    func release(_ size: Int) { state.withLock { $0.size = max(0, $0.size - size) } }
+    /// Counts what an earlier life left in the queue on disk.
+    func occupy(_ size: Int) {
+        state.withLock { state in
+            state.size += size
+            gauge.set(state.size)
+        }
+    }
+
+    func release(_ size: Int) {
+        state.withLock { state in
+            state.size = max(0, state.size - size)
+            gauge.set(state.size)
+        }
+    }
+
+    /// Number of records appended so far.
+    var appends: UInt64 { state.withLock { $0.appends } }
+
+    /// A record was appended.
+    func noteAppend() {
+        let readers = state.withLock { state in
+            state.appends += 1
+            defer { state.readers.removeAll() }
+            return Array(state.readers.values)
+        }
+        for reader in readers { reader.resume() }
+    }
+
+    /// Returns when more than `count` records were appended, the lane is stopped or the task is cancelled.
+    func waitForAppend(after count: UInt64) async {
+        await wait(forAppend: true) { $0.appends > count }
+    }
 
     /// The next record; nil when the lane is stopped or the log has ended.
     func next(_ reader: SegmentLogReader) async -> StoredRecord? {
@@ -55,14 +92,21 @@ final class ExportLane: Sendable {
     func stop() {
         let waiters = state.withLock { state in
             state.isStopped = true
-            defer { state.waiters.removeAll() }
-            return Array(state.waiters.values)
+            defer {
+                state.waiters.removeAll()
+                state.readers.removeAll()
+            }
+            return Array(state.waiters.values) + Array(state.readers.values)
         }
         for waiter in waiters { waiter.resume() }
     }
 
     /// Returns when the lane is stopped or the task is cancelled.
-    func waitForStop() async {
+    func waitForStop() async { await wait(forAppend: false) { _ in false } }
+
+    private func wait(
+        forAppend isReader: Bool, unless isDone: @Sendable (State) -> Bool
+    ) async {
         let id = state.withLock { state in
             state.nextWaiter += 1
             return state.nextWaiter
@@ -70,14 +114,17 @@ final class ExportLane: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
-                    if state.isStopped || Task.isCancelled { return true }
-                    state.waiters[id] = continuation
+                    if state.isStopped || Task.isCancelled || isDone(state) { return true }
+                    if isReader { state.readers[id] = continuation } else { state.waiters[id] = continuation }
                     return false
                 }
                 if isOver { continuation.resume() }
             }
         } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+            let waiter = state.withLock { state in
+                state.readers.removeValue(forKey: id) ?? state.waiters.removeValue(forKey: id)
+            }
+            waiter?.resume()
         }
     }
 }

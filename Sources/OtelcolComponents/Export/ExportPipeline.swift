@@ -37,7 +37,8 @@ final class ExportPipeline: Sendable {
             metrics.capacity(kind).set(queue.capacity)
             return ExportLane(
                 kind: kind,
-                queue: ExportQueue(sizer: queue.sizer, capacity: queue.capacity, gauge: metrics.size(kind)))
+                queue: ExportQueue(sizer: queue.sizer, capacity: queue.capacity, gauge: metrics.size(kind)),
+                gauge: metrics.size(kind))
         }
     }
 
@@ -124,7 +125,8 @@ final class ExportPipeline: Sendable {
     private func append(
         _ batch: OTLPBatch, to log: SegmentLog, _ lane: ExportLane
     ) async throws(DeliveryError) {
-        let size = queue.sizer.size(of: batch)
+        let record = QueueRecord.make(batch)
+        let size = queue.sizer.size(of: record)
         while !lane.reserve(size, queue.capacity) {
             guard queue.blocksOnOverflow, !Task.isCancelled, !isStopping.withLock({ $0 }) else {
                 throw overloaded(batch, "sending queue is full")
@@ -138,7 +140,8 @@ final class ExportPipeline: Sendable {
         let count = batch.itemCount
         holding.add(count)
         do throws(SegmentLogError) {
-            try await log.append([SegmentRecord(payload: batch.requestBytes, items: count)])
+            try await log.append([record])
+            lane.noteAppend()
         } catch {
             holding.subtract(count)
             lane.release(size)
@@ -168,6 +171,18 @@ final class ExportPipeline: Sendable {
             lane.set(log)
         }
         context.ledger.reopened(holding, with: pending)
+        for lane in lanes { try await countLeftovers(lane) }
+    }
+
+    /// Lets what an earlier life left take room in the queue.
+    private func countLeftovers(_ lane: ExportLane) async throws {
+        guard let reader = lane.log?.reader(for: "exporter") else { return }
+        if queue.sizer == .items { return lane.occupy(reader.pendingItems) }
+        // The log knows items; anything else is found by reading it through once.
+        while !reader.isAtEnd, let stored = try await reader.nextIfAny() {
+            lane.occupy(queue.sizer.size(of: stored.record))
+        }
+        reader.rewind()
     }
 
     // MARK: Life
@@ -239,15 +254,41 @@ final class ExportPipeline: Sendable {
     }
 
     private func deliver(_ entries: [ExportEntry]) async {
-        guard entries.count > 1 || queue.batching != nil, let first = entries.first else {
-            if let entry = entries.first { entry.settled(await send(entry.batch)) }
-            return
+        if queue.batching == nil, entries.count == 1, let entry = entries.first {
+            return entry.settled(await send(entry.batch))
         }
-        var joined = first.batch
-        joined.client = nil
-        for entry in entries.dropFirst() { joined.append(entry.batch) }
+        for group in Self.groups(of: entries.map(\.batch)) {
+            let outcomes = await sendJoined(group.map { entries[$0].batch })
+            for (index, outcome) in zip(group, outcomes) { entries[index].settled(outcome) }
+        }
+    }
+
+    /// Indices of the batches that may be sent as one: those of the same client.
+    private static func groups(of batches: [OTLPBatch]) -> [[Int]] {
+        var groups: [[Int]] = []
+        for index in batches.indices {
+            if let known = groups.firstIndex(where: { batches[$0[0]].client == batches[index].client }) {
+                groups[known].append(index)
+            } else {
+                groups.append([index])
+            }
+        }
+        return groups
+    }
+
+    /// Sends the batches as one, or as many as their size asks for; what became of each.
+    private func sendJoined(_ batches: [OTLPBatch]) async -> [ExportOutcome] {
+        guard var joined = batches.first else { return [] }
+        for batch in batches.dropFirst() { joined.append(batch) }
         let outcome = await send(parts: split(joined))
-        for entry in entries { entry.settled(outcome) }
+        guard case .sent(var report) = outcome, report.rejectedItems > 0 else { return batches.map { _ in outcome } }
+        // Which items were rejected is not known: the number is right.
+        return batches.map { batch in
+            var own = report
+            own.rejectedItems = min(report.rejectedItems, batch.itemCount)
+            report.rejectedItems -= own.rejectedItems
+            return .sent(own)
+        }
     }
 
     private func split(_ batch: OTLPBatch) -> [OTLPBatch] {
@@ -289,7 +330,7 @@ final class ExportPipeline: Sendable {
                     await group.next()
                     running -= 1
                 }
-                guard let stored = await lane.next(reader) else { break }
+                guard let stored = await nextGroup(reader, lane) else { break }
                 group.addTask { await self.deliver(stored, reader, lane) }
                 running += 1
             }
@@ -298,21 +339,63 @@ final class ExportPipeline: Sendable {
         await upkeep.value
     }
 
-    private func deliver(_ stored: StoredRecord, _ reader: SegmentLogReader, _ lane: ExportLane) async {
-        let count = stored.record.items
-        let outcome: ExportOutcome
-        var size = 1
-        if let batch = try? OTLPScanner.batch(stored.record.payload, as: lane.kind), batch.itemCount == count {
-            size = queue.sizer.size(of: batch)
-            outcome = await send(batch)
-        } else {
-            outcome = .failed(.damaged, "the record on disk is no request")
+    /// The records to send together, as ``nextGroup(_:)`` has them of the queue in memory.
+    private func nextGroup(_ reader: SegmentLogReader, _ lane: ExportLane) async -> [StoredRecord]? {
+        guard let first = await lane.next(reader) else { return nil }
+        guard let batching = queue.batching else { return [first] }
+        var records = [first]
+        var size = batching.sizer.size(of: first.record)
+        let clock = context.clock
+        let deadline = clock.monotonicNanoseconds &+ batching.flushTimeout.nanoseconds
+        while size < batching.minimumSize, !isStopping.withLock({ $0 }) {
+            let appends = lane.appends
+            if let next = try? await reader.nextIfAny() {
+                records.append(next)
+                size += batching.sizer.size(of: next.record)
+                continue
+            }
+            let left = deadline &- clock.monotonicNanoseconds
+            if left <= 0 { break }
+            await withTaskGroup(of: Void.self) { race in
+                race.addTask { await lane.waitForAppend(after: appends) }
+                race.addTask { try? await clock.sleep(for: .nanoseconds(left)) }
+                await race.next()
+                race.cancelAll()
+            }
         }
+        return records
+    }
+
+    private func deliver(_ records: [StoredRecord], _ reader: SegmentLogReader, _ lane: ExportLane) async {
+        var whole: [StoredRecord] = []
+        var batches: [OTLPBatch] = []
+        for stored in records {
+            if let batch = QueueRecord.batch(stored.record, lane.kind) {
+                whole.append(stored)
+                batches.append(batch)
+            } else {
+                settle(stored, .failed(.damaged, "the record on disk is no request"), reader, lane)
+            }
+        }
+        if queue.batching == nil {
+            for (stored, batch) in zip(whole, batches) { settle(stored, await send(batch), reader, lane) }
+            return
+        }
+        for group in Self.groups(of: batches) {
+            let outcomes = await sendJoined(group.map { batches[$0] })
+            for (index, outcome) in zip(group, outcomes) { settle(whole[index], outcome, reader, lane) }
+        }
+    }
+
+    private func settle(
+        _ stored: StoredRecord, _ outcome: ExportOutcome, _ reader: SegmentLogReader, _ lane: ExportLane
+    ) {
         // What could not be sent before the end stays on disk for the next life.
         if case .failed(.stopped, _) = outcome { return }
+        let count = stored.record.items
         holding.subtract(count)
         Self.book(outcome, count, context.ledger)
-        lane.release(size)
+        lane.release(queue.sizer.size(of: stored.record))
         reader.complete(stored)
     }
 

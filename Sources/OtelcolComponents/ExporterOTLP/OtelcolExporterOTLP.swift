@@ -21,6 +21,7 @@ package final class OtelcolExporterOTLP: Component {
             let retry = RetryOnFailure.read(from: &block)
             DebugMetrics.read(from: &block)
             let client: GRPCDialArguments = block.requiredBlock("client", "How the server is called.")
+            queue.check(against: client.auth, &block)
             settings = Settings(timeout: timeout, queue: queue, retry: retry, client: client)
         }
     }

@@ -32,6 +32,7 @@ package final class OtelcolExporterOTLPHTTP: Component {
             let queue = SendingQueue.read(from: &block)
             let retry = RetryOnFailure.read(from: &block)
             DebugMetrics.read(from: &block)
+            queue.check(against: client.auth, &block)
             settings = Settings(
                 client: client, urls: urls, isJSON: encoding == "json", queue: queue, retry: retry)
         }

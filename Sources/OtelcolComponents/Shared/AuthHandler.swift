@@ -43,11 +43,14 @@ package struct AuthHandler: CapsuleValue, AlloyDecodable, AlloyEncodable, Equata
     package let authenticator: (any RequestAuthenticator)?
     /// Differs whenever what is behind the handler differs.
     private let version: Int
+    /// Whether the signer sends what an authenticator found out about the client, which queues on disk do not keep.
+    package let sendsClientAttributes: Bool
 
     package init(
         component: String, signer: (any RequestSigner)? = nil, authenticator: (any RequestAuthenticator)? = nil,
-        version: Int = 0
+        version: Int = 0, sendsClientAttributes: Bool = false
     ) {
+        self.sendsClientAttributes = sendsClientAttributes
         self.component = component
         self.signer = signer
         self.authenticator = authenticator
@@ -56,6 +59,7 @@ package struct AuthHandler: CapsuleValue, AlloyDecodable, AlloyEncodable, Equata
 
     package static func == (left: AuthHandler, right: AuthHandler) -> Bool {
         left.component == right.component && left.version == right.version
+            && left.sendsClientAttributes == right.sendsClientAttributes
     }
 }
 

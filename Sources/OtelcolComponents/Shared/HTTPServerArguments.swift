@@ -84,7 +84,7 @@ struct HTTPServerArguments: Sendable, Equatable {
     /// The body with its encoding undone; throws what the client is told.
     func body(of request: HTTPServerRequest) async throws(HTTPBodyError) -> [UInt8] {
         let encoding = request.fields["content-encoding"]?.lowercased() ?? ""
-        guard encodings.contains(encoding) || encoding == "identity", encoding != "lz4" else {
+        guard encodings.contains(encoding) || encoding == "identity" else {
             throw .unsupportedEncoding(encoding)
         }
         switch encoding {
@@ -99,10 +99,11 @@ struct HTTPServerArguments: Sendable, Equatable {
             } catch {
                 throw .malformed("\(error)")
             }
-        case "zlib":
+        case "zlib", "lz4":
             let bytes = try await request.body.collect(upTo: maximumBody)
             do throws(CompressionError) {
-                return try Deflate.decompress(bytes, limit: maximumBody)
+                return try encoding == "lz4"
+                    ? LZ4.decompressFrames(bytes, limit: maximumBody) : Deflate.decompress(bytes, limit: maximumBody)
             } catch .limitExceeded {
                 throw .tooLarge(limit: maximumBody)
             } catch {

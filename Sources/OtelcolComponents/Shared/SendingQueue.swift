@@ -1,5 +1,6 @@
 import AlloySyntax
 import Essentials
+import Storage
 import Telemetry
 
 /// What a queue counts.
@@ -12,6 +13,14 @@ enum QueueSizer: String, AlloyWord {
         case .requests: 1
         case .items: batch.itemCount
         case .bytes: batch.byteCount
+        }
+    }
+
+    func size(of record: SegmentRecord) -> Int {
+        switch self {
+        case .requests: 1
+        case .items: record.items
+        case .bytes: record.payload.count
         }
     }
 }
@@ -75,6 +84,15 @@ struct SendingQueue: Block, Sendable, Equatable {
 
     static func read(from block: inout BlockReader) -> SendingQueue {
         block.block("sending_queue", "How batches wait to be sent.")
+    }
+
+    /// Warns where the queue loses what the exporter's `auth` wants to send.
+    func check(against auth: AuthHandler?, _ block: inout BlockReader) {
+        guard isEnabled, storage != nil, let auth, auth.sendsClientAttributes else { return }
+        block.warn(
+            "sending_queue",
+            "a queue on disk does not keep what clients were authenticated as, so that from_attribute of "
+                + "\(auth.component) has no value")
     }
 }
 

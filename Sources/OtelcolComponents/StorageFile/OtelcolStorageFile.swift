@@ -19,7 +19,9 @@ package final class OtelcolStorageFile: Component {
 
         package init(from block: inout BlockReader) {
             directory = block.nonEmpty("directory", "Directory of the files; one of the component's own unless given.")
-            let timeout = block.optional("timeout", default: Duration.seconds(1), "Time to wait for a file's lock.")
+            let timeout = block.optional(
+                "timeout", default: Duration.seconds(1),
+                "Time to wait for a file's lock upstream; here a locked file is reported at once.")
             fsync = block.optional(
                 "fsync", default: false, "Whether data is on the disk before it is acknowledged.")
             createsDirectory = block.optional(
@@ -29,6 +31,9 @@ package final class OtelcolStorageFile: Component {
             let _: Compaction = block.block("compaction", "When files are made smaller: always, so this has no effect.")
             DebugMetrics.read(from: &block)
             if timeout <= .zero { block.reject("timeout", "must be greater than zero") }
+            if timeout != .seconds(1) {
+                block.warn("timeout", "has no effect: a file that is locked is in use, which is reported at once")
+            }
             permissions = mode_t(mode, radix: 8) ?? 0o750
             if mode_t(mode, radix: 8) == nil || permissions > 0o7777 {
                 block.reject("directory_permissions", "must be octal, such as 0750")

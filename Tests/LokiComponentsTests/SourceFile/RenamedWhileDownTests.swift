@@ -85,6 +85,41 @@ struct RenamedWhileDownTests {
         live(["app.log"], ["two"])
     }
 
+    @Test("A file whose new one is not there yet keeps its position while a slow receiver has not taken its end")
+    func renamedWithoutSuccessorSlowly() {
+        directory.write("one\n", to: "app.log")
+        live(["app.log"], ["one"])
+        directory.append("two\n", to: "app.log")
+        directory.move("app.log", to: "old-20240101")
+        do {
+            let harness = harness()
+            harness.logs.refuse { _ in .retry("busy") }
+            harness.start(config(["app.log"]))
+            // Several times as long as positions of missing files are kept.
+            for _ in 0..<200 { harness.advance(by: .milliseconds(250)) }
+            #expect(lines(harness) == [])
+            _ = harness.finish()
+        }
+        live(["app.log"], ["two"])
+    }
+
+    @Test("The position of a file that is gone for good does not stay")
+    func forgotten() throws {
+        directory.write("one\n", to: "app.log")
+        directory.write("one\n", to: "gone.log")
+        live(["app.log", "gone.log"], ["one", "one"])
+        directory.remove("gone.log")
+        let harness = harness()
+        harness.start(config(["app.log"]))
+        let path = directory["data"] + "/loki.source.file.test/positions.yml"
+        let isForgotten = harness.settle(until: {
+            harness.advance(by: .seconds(1))
+            return (try? Files.readText(path, limit: .mebibytes(1)))?.contains("gone.log") == false
+        })
+        #expect(isForgotten)
+        #expect(harness.finish() == [])
+    }
+
     @Test("A renamed file that is a target itself goes on where it was, and is read once")
     func renamedIntoTarget() {
         directory.write("one\ntwo\n", to: "app.log")
