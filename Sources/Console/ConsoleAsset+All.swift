@@ -1637,7 +1637,7 @@ export class GraphView extends EventTarget {
 </html>
 
 """###),
-        ConsoleAsset(name: "ledger.js", type: "text/javascript; charset=utf-8", tag: "61c829848cecc544a17a", text: ###"""
+        ConsoleAsset(name: "ledger.js", type: "text/javascript; charset=utf-8", tag: "bdbf3797c3b60872e477", text: ###"""
 // The books of a component as a sentence of numbers.
 
 import { h } from "./dom.js";
@@ -1652,10 +1652,11 @@ function sum(entries) {
     return entries.reduce((total, entry) => total + entry.items, 0);
 }
 
-/** `in + created = delivered + merged + dropped + held`, since the start. */
+/** `in + held before + created = delivered + merged + dropped + held`, since the start. */
 export function ledgerLine(books) {
     if (!books) return h("p", { class: "ledger empty" }, "Nothing is booked for this component yet.");
-    const left = [term("in", books.in, "items taken in or originated")];
+    const left = [term("in", books.in, "items taken in or originated"), " + ",
+        term("held before", books.restored ?? 0, "items found in queues on disk at the start")];
     if (books.created > 0) left.push(" + ", term("created", books.created, "items made from others"));
     const right = [term("delivered", books.out, "items passed on or confirmed")];
     if (books.merged > 0) right.push(" + ", term("merged", books.merged, "items that went into others"));

@@ -12,10 +12,11 @@ function sum(entries) {
     return entries.reduce((total, entry) => total + entry.items, 0);
 }
 
-/** `in + created = delivered + merged + dropped + held`, since the start. */
+/** `in + held before + created = delivered + merged + dropped + held`, since the start. */
 export function ledgerLine(books) {
     if (!books) return h("p", { class: "ledger empty" }, "Nothing is booked for this component yet.");
-    const left = [term("in", books.in, "items taken in or originated")];
+    const left = [term("in", books.in, "items taken in or originated"), " + ",
+        term("held before", books.restored ?? 0, "items found in queues on disk at the start")];
     if (books.created > 0) left.push(" + ", term("created", books.created, "items made from others"));
     const right = [term("delivered", books.out, "items passed on or confirmed")];
     if (books.merged > 0) right.push(" + ", term("merged", books.merged, "items that went into others"));
