@@ -41,9 +41,6 @@ package final class OtelcolProcessorAttributes: Component {
         context.export(InputExports(input: receiver))
     }
 
-    /// Nothing runs besides the batches.
-    package func run() async throws {}
-
     private static func change(_ batch: OTLPBatch, _ arguments: Arguments) throws -> OTLPBatch {
         if arguments.actions.isEmpty { return batch }
         let walker = OTLPWalker()

@@ -62,9 +62,6 @@ package final class OtelcolProcessorFilter: Component {
         context.export(InputExports(input: receiver))
     }
 
-    /// Nothing runs besides the batches.
-    package func run() async throws {}
-
     private static func filter(
         _ batch: OTLPBatch, _ groups: [ConditionGroup], _ clock: EngineClock,
         _ report: (any Error, String) throws -> Void

@@ -36,9 +36,6 @@ package final class OtelcolProcessorGroupByAttrs: Component {
             transform: { batch in try ResourceGrouping.group(batch, by: arguments.current.keys) })
         context.export(InputExports(input: receiver))
     }
-
-    /// Nothing runs besides the batches.
-    package func run() async throws {}
 }
 
 /// Sorting items by the resource they get.

@@ -88,9 +88,6 @@ package final class OtelcolProcessorProbabilisticSampler: Component {
             })
         context.export(InputExports(input: receiver))
     }
-
-    /// Nothing runs besides the batches.
-    package func run() async throws {}
 }
 
 /// The decisions about one batch.

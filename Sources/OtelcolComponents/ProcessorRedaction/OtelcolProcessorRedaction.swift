@@ -43,9 +43,6 @@ package final class OtelcolProcessorRedaction: Component {
         context.export(InputExports(input: receiver))
     }
 
-    /// Nothing runs besides the batches.
-    package func run() async throws {}
-
     private static func redact(_ batch: OTLPBatch, _ rules: RedactionRules) throws -> OTLPBatch {
         let walker = OTLPWalker()
         return try walker.edit(batch, to: batch.kind == .logs ? .item : .point) { level in

@@ -46,9 +46,6 @@ package final class OtelcolProcessorSpan: Component {
         context.export(InputExports(input: receiver))
     }
 
-    /// Nothing runs besides the batches.
-    package func run() async throws {}
-
     private static func change(_ batch: OTLPBatch, _ arguments: Arguments) throws -> OTLPBatch {
         let walker = OTLPWalker()
         return try walker.edit(batch, to: .item) { level in

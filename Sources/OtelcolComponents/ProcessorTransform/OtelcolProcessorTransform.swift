@@ -37,7 +37,4 @@ package final class OtelcolProcessorTransform: Component {
             })
         context.export(InputExports(input: receiver))
     }
-
-    /// Nothing runs besides the batches.
-    package func run() async throws {}
 }
