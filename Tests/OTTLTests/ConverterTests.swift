@@ -220,3 +220,17 @@ struct ConverterTests {
         #expect(try Fixture.value("HasAttrOnDatapoint(\"a\", \"c\")", of: metric, in: .metric) == false)
     }
 }
+
+@Suite("OTTL large input")
+struct LargeInputTests {
+    @Test("Many keys cost no more than their number")
+    func manyKeys() throws {
+        let pairs = (0..<20_000).map { "key\($0)=\($0)" }.joined(separator: " ")
+        let batch = Fixture.logs(body: .string(pairs))
+        #expect(try Fixture.value("Len(ParseKeyValue(body))", of: batch) == 20_000)
+        let result = try Fixture.run(["merge_maps(attributes, ParseKeyValue(body), \"upsert\")"], on: batch, in: .log)
+        let map = try Fixture.attributes(result)
+        #expect(map.count == 20_002)
+        #expect(map["key19999"] == "19999")
+    }
+}

@@ -58,7 +58,7 @@ extension Functions {
             let keyPath = steps(arguments.strings(1))
             let valuePath = steps(arguments.strings(2))
             return { frame in
-                var map = OTLPAnyValue.Map()
+                var map = MapBuilder()
                 for (place, element) in try target.evaluate(frame).requireList(arguments.what(0)).enumerated() {
                     var key = Array(String(place).utf8)
                     if keyPath != nil || valuePath != nil, case .map = element {
@@ -75,12 +75,12 @@ extension Functions {
                         guard let value = element.value(at: valuePath) else {
                             throw OTTLError("SliceToMap: element \(place) has nothing at the value's path")
                         }
-                        map[key] = value
+                        map.set(key, to: value)
                     } else {
-                        map[key] = element
+                        map.set(key, to: element)
                     }
                 }
-                return .ownMap(map)
+                return .ownMap(map.map)
             }
         },
         Converter(

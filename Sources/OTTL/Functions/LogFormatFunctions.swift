@@ -78,13 +78,13 @@ enum LogFormats {
             while begin > 0, isKey(text[begin - 1]) { begin -= 1 }
             if begin < place, begin == 0 || text[begin - 1] == 0x20 { starts.append((begin..<place, place + 1)) }
         }
-        var map = OTLPAnyValue.Map()
+        var map = MapBuilder()
         for (number, start) in starts.enumerated() {
             let end = number + 1 < starts.count ? starts[number + 1].key.lowerBound : text.count
             let value = Text.trimmed(text[start.value..<max(start.value, end)])
-            map[Array(text[start.key])] = .string(unescaped(value))
+            map.set(Array(text[start.key]), to: .string(unescaped(value)))
         }
-        return map
+        return map.map
     }
 
     private static func isKey(_ byte: UInt8) -> Bool {
@@ -134,12 +134,12 @@ enum LogFormats {
             delimiter = try self.delimiter(body[..<mark])
             body = body[(mark + 1)...]
         }
-        var attributes = OTLPAnyValue.Map()
+        var attributes = MapBuilder()
         for pair in body.split(separator: delimiter) {
             guard let mark = pair.firstIndex(of: UInt8(ascii: "=")), mark > pair.startIndex else { continue }
-            attributes[Array(pair[..<mark])] = .string(Array(pair[(mark + 1)...]))
+            attributes.set(Array(pair[..<mark]), to: .string(Array(pair[(mark + 1)...])))
         }
-        map["leef.attributes"] = .map(attributes)
+        map["leef.attributes"] = .map(attributes.map)
         return map
     }
 
@@ -169,11 +169,11 @@ enum LogFormats {
             guard first == UInt8(ascii: "#") else {
                 if fields.isEmpty { continue }
                 let values = words(line)
-                var entry = OTLPAnyValue.Map()
+                var entry = MapBuilder()
                 for (place, field) in fields.enumerated() {
-                    entry[field] = .string(place < values.count ? values[place] : [UInt8(ascii: "-")])
+                    entry.set(field, to: .string(place < values.count ? values[place] : [UInt8(ascii: "-")]))
                 }
-                entries.append(.map(entry))
+                entries.append(.map(entry.map))
                 continue
             }
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }

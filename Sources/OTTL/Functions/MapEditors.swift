@@ -189,7 +189,8 @@ extension Functions {
             }
             return { frame in
                 let map = try source.evaluate(frame).requireMap(arguments.what(1))
-                if let attributes = target.attributes?(frame) {
+                // Setting one by one is cheapest for a few entries and ruinous for many.
+                if let attributes = target.attributes?(frame), map.count <= 64 {
                     for entry in map.entries {
                         entry.key.withRawBytes { key in
                             let isThere = attributes.value(of: key) != nil
@@ -200,11 +201,15 @@ extension Functions {
                     }
                     return
                 }
-                try target.editMap(frame, arguments.what(0)) { merged in
+                try target.editMap(frame, arguments.what(0)) { present in
+                    var merged = MapBuilder(present)
                     for entry in map.entries {
                         let isThere = merged[entry.key] != nil
-                        if strategy == "upsert" || (strategy == "update") == isThere { merged[entry.key] = entry.value }
+                        if strategy == "upsert" || (strategy == "update") == isThere {
+                            merged.set(entry.key, to: entry.value)
+                        }
                     }
+                    present = merged.map
                 }
             }
         },

@@ -55,9 +55,9 @@ extension Functions {
                 guard fields.count == names.count else {
                     throw OTTLError("ParseCSV: wrong number of fields: expected \(names.count), found \(fields.count)")
                 }
-                var map = OTLPAnyValue.Map()
-                for (name, field) in zip(names, fields) { map[Array(name)] = .string(field) }
-                return .ownMap(map)
+                var map = MapBuilder()
+                for (name, field) in zip(names, fields) { map.set(Array(name), to: .string(field)) }
+                return .ownMap(map.map)
             }
         },
         Converter("ExtractPatterns", [.text("target"), Parameter("pattern", .pattern)], .map) { arguments in
@@ -143,7 +143,7 @@ extension Functions {
 /// `a=1 b="two words"`.
 enum KeyValueText {
     static func parse(_ text: [UInt8], _ delimiter: [UInt8], _ pairDelimiter: [UInt8]) throws -> OTLPAnyValue.Map {
-        var map = OTLPAnyValue.Map()
+        var map = MapBuilder()
         for pair in try split(text, by: pairDelimiter) {
             let trimmed = Array(Text.trimmed(pair[...]))
             if trimmed.isEmpty { continue }
@@ -152,9 +152,9 @@ enum KeyValueText {
                     "ParseKeyValue: \"\(String(decoding: trimmed, as: UTF8.self))\" has no "
                         + "\"\(String(decoding: delimiter, as: UTF8.self))\"")
             }
-            map[unquoted(trimmed[..<mark])] = .string(unquoted(trimmed[(mark + delimiter.count)...]))
+            map.set(unquoted(trimmed[..<mark]), to: .string(unquoted(trimmed[(mark + delimiter.count)...])))
         }
-        return map
+        return map.map
     }
 
     /// The parts between delimiters that stand outside of quotes.

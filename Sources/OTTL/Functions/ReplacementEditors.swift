@@ -77,12 +77,12 @@ extension Functions {
                     if !matches { return }
                 }
                 try target.editMap(frame, arguments.what(0)) { map in
-                    var renamed = OTLPAnyValue.Map()
+                    var renamed = MapBuilder()
                     for entry in map.entries {
                         let key = try entry.key.withUnsafeBytes { try replacement.parts(of: $0, expression, frame) }
-                        renamed[key ?? entry.key] = entry.value
+                        renamed.set(key ?? entry.key, to: entry.value)
                     }
-                    map = renamed
+                    map = renamed.map
                 }
             }
         },

@@ -57,9 +57,9 @@ final class XMLElement {
         var map = OTLPAnyValue.Map()
         map["tag"] = .string(tag)
         if !attributes.isEmpty {
-            var values = OTLPAnyValue.Map()
-            for attribute in attributes { values[attribute.name] = .string(attribute.value) }
-            map["attributes"] = .map(values)
+            var values = MapBuilder()
+            for attribute in attributes { values.set(attribute.name, to: .string(attribute.value)) }
+            map["attributes"] = .map(values.map)
         }
         let content = text
         if !content.isEmpty { map["content"] = .string(content) }
@@ -75,21 +75,23 @@ final class XMLElement {
             let content = text
             return content.isEmpty ? nil : .string(content)
         }
-        var map = OTLPAnyValue.Map()
+        var map = MapBuilder()
+        var groups: [[UInt8]: [OTLPAnyValue]] = [:]
         var counts: [[UInt8]: Int] = [:]
         for element in elements { counts[element.tag, default: 0] += 1 }
+        var isEmpty = true
         for element in elements {
             guard let value = element.simplified else { continue }
+            isEmpty = false
             if counts[element.tag] == 1 {
-                map[element.tag] = value
-            } else if case .array(var list)? = map[element.tag] {
-                list.append(value)
-                map[element.tag] = .array(list)
+                map.set(element.tag, to: value)
             } else {
-                map[element.tag] = .array([value])
+                if groups[element.tag] == nil { map.set(element.tag, to: .empty) }
+                groups[element.tag, default: []].append(value)
             }
         }
-        return map.isEmpty ? nil : .map(map)
+        for (tag, list) in groups { map.set(tag, to: .array(list)) }
+        return isEmpty ? nil : .map(map.map)
     }
 }
 
