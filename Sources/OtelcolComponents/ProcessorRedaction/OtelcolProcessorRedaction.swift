@@ -11,7 +11,7 @@ package final class OtelcolProcessorRedaction: Component {
     package typealias Exports = InputExports
 
     package static let spec = ComponentSpec(
-        "otelcol.processor.redaction", .generallyAvailable,
+        "otelcol.processor.redaction", .experimental,
         "Removes attributes that are not allowed and masks values that must not be seen.")
 
     package struct Arguments: Block, Sendable {
