@@ -85,6 +85,7 @@ let package = Package(
         // Level 2: substrates
         module("Wire", ["Telemetry", "Compression", "TextFormats"]),
         module("Storage", ["CLinux", "SelfMetrics", "TextFormats"]),
+        module("OTTL", ["AlloySyntax", "Telemetry", "Wire", "TextFormats"]),
         module("Transport", ["SelfMetrics", "Compression", "TextFormats", "CLinux"] + nio),
         module("Kubernetes", ["TextFormats", "Transport"]),
 
@@ -97,7 +98,7 @@ let package = Package(
         // Level 4: families
         module("DiscoveryComponents", kit + kubernetes),
         module("LokiComponents", kit + kubernetes),
-        module("OtelcolComponents", kit + ["CCrypt"]),
+        module("OtelcolComponents", kit + ["CCrypt", "OTTL"]),
         module("PlatformComponents", kit + kubernetes),
         module("PrometheusComponents", kit + kubernetes),
         module("PrometheusExporters", kit + ["CLinux"]),
@@ -140,6 +141,9 @@ let package = Package(
             name: "pipeline-load", dependencies: ["CEpoll", "CSnappy"], path: "Benchmarks/PipelineLoad",
             swiftSettings: swiftSettings),
         .executableTarget(
+            name: "ottl-benchmark", dependencies: ["Essentials", "OTTL", "Telemetry", "Wire"],
+            path: "Benchmarks/OTTL", swiftSettings: swiftSettings),
+        .executableTarget(
             name: "exposition-benchmark", dependencies: ["Essentials", "Telemetry", "Wire"],
             path: "Benchmarks/Exposition", swiftSettings: swiftSettings),
         .executableTarget(
@@ -168,6 +172,7 @@ let package = Package(
         tests("DiscoveryComponents", kit + kubernetes + ["TestKit"]),
         tests("LokiComponents", kit + kubernetes + ["TestKit"]),
         tests("OtelcolComponents", kit + ["TestKit"]),
+        tests("OTTL", ["Essentials", "Telemetry", "Wire", "TextFormats"]),
         tests("PlatformComponents", kit + kubernetes + ["TestKit"]),
         tests("PrometheusComponents", kit + kubernetes + ["TestKit"]),
         tests("PrometheusExporters", kit + ["TestKit"]),

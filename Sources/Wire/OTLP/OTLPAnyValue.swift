@@ -16,11 +16,19 @@ package indirect enum OTLPAnyValue: Sendable, Hashable {
         package struct Entry: Sendable, Hashable {
             package let key: [UInt8]
             package var value: OTLPAnyValue
+
+            package init(key: [UInt8], value: OTLPAnyValue) {
+                self.key = key
+                self.value = value
+            }
         }
 
         package fileprivate(set) var entries: [Entry]
 
         package init() { entries = [] }
+
+        /// A map of entries whose keys the caller knows to differ.
+        package init(unique entries: [Entry]) { self.entries = entries }
 
         package var count: Int { entries.count }
         package var isEmpty: Bool { entries.isEmpty }

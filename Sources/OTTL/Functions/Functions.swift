@@ -1,0 +1,39 @@
+/// The functions there are, and those upstream has that are refused by name.
+enum Functions {
+    static let converters: [String: Converter] = table(
+        typeConverters + stringConverters + hashConverters + timeConverters + collectionConverters + parsingConverters
+            + networkConverters + xmlConverters + logFormatConverters + contextConverters
+    ) { $0.name }
+
+    static let editors: [String: Editor] = table(mapEditors + replacementEditors + metricEditors + spanEditors) {
+        $0.name
+    }
+
+    /// Functions of upstream that are not here, and why.
+    static let refused: [String: String] = {
+        var table = [
+            "UserAgent": "its answers come from a list of expressions that is not part of this program",
+            "XXH3": "use Murmur3Hash or SHA256",
+            "XXH128": "use Murmur3Hash128 or SHA256",
+            "ProfileID": "profiles have no OTTL context here",
+            "convert_exponential_histogram_to_histogram": "exponential histograms are passed on as they are",
+            "extract_percentile_metric": "percentiles are computed where metrics are queried",
+            "set_semconv_span_name": "set span.name from the attributes it is to show",
+        ]
+        for name in [
+            "GetXML", "InsertXML", "RemoveXML", "ConvertAttributesToElementsXML", "ConvertTextToElementsXML",
+        ] {
+            table[name] = "XPath is not implemented; ParseXML and ParseSimplifiedXML are"
+        }
+        for name in ["All", "Any", "Filter", "Find", "MapEach", "MapKeys", "Reduce", "When"] {
+            table[name] = "lambda expressions are behind a feature gate upstream"
+        }
+        return table
+    }()
+
+    private static func table<Function>(_ list: [Function], _ name: (Function) -> String) -> [String: Function] {
+        var table: [String: Function] = [:]
+        for function in list { table[name(function)] = function }
+        return table
+    }
+}
