@@ -72,6 +72,7 @@ let package = Package(
         .systemLibrary(name: "CRE2System", pkgConfig: "re2", providers: [.apt(["libre2-dev"])]),
         .target(name: "CRE2", dependencies: ["CRE2System"]),
         .target(name: "CLinux"),
+        .target(name: "CNode"),
         module("Essentials", ["CLinux"]),
         module("Compression", ["CSnappy", "CZlib", "CZstd", "CBzip2"]),
         module("TextFormats", ["CRE2", "CYaml"]),
@@ -99,7 +100,7 @@ let package = Package(
         module("OtelcolComponents", kit),
         module("PlatformComponents", kit + kubernetes),
         module("PrometheusComponents", kit + kubernetes),
-        module("PrometheusExporters", kit + ["CLinux"]),
+        module("PrometheusExporters", kit + ["CLinux", "CNode"]),
 
         // Level 5: program
         module(
