@@ -73,6 +73,7 @@ let package = Package(
         .systemLibrary(name: "CRE2System", pkgConfig: "re2", providers: [.apt(["libre2-dev"])]),
         .target(name: "CRE2", dependencies: ["CRE2System"]),
         .target(name: "CLinux"),
+        .target(name: "CNode"),
         module("Essentials", ["CLinux"]),
         module("Compression", ["CSnappy", "CZlib", "CZstd", "CBzip2"]),
         module("TextFormats", ["CRE2", "CYaml"]),
@@ -101,7 +102,7 @@ let package = Package(
         module("OtelcolComponents", kit + ["CCrypt", "OTTL"]),
         module("PlatformComponents", kit + kubernetes),
         module("PrometheusComponents", kit + kubernetes),
-        module("PrometheusExporters", kit + ["CLinux"]),
+        module("PrometheusExporters", kit + ["CLinux", "CNode"]),
 
         // Level 5: program
         module(

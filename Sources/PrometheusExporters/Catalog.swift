@@ -2,6 +2,7 @@ package import ComponentKit
 
 /// The components of this family, by name.
 package let prometheusExporters: [any Component.Type] = [
+    PrometheusExporterCadvisor.self,
     PrometheusExporterSelf.self,
     PrometheusExporterUnix.self,
 ]

@@ -186,6 +186,104 @@ struct VMStatArguments: Block {
     }
 }
 
+/// The `ethtool` block.
+struct EthtoolArguments: Block {
+    let filter: DeviceFilter
+    let metrics: RegularExpression?
+
+    static let none = EthtoolArguments(metrics: nil)
+
+    init(filter: DeviceFilter = DeviceFilter(), metrics: RegularExpression?) {
+        self.filter = filter
+        self.metrics = metrics
+    }
+
+    init(from block: inout BlockReader) {
+        filter = DeviceFilter(
+            excluded: block.filter("device_exclude", "Devices left out, as a regular expression."),
+            included: block.filter("device_include", "Devices taken, as a regular expression."))
+        metrics = block.pattern("metrics_include", default: ".*", "Statistics exported, as a regular expression.")
+        if filter.excluded != nil, filter.included != nil {
+            block.reject("device_exclude", "and \"device_include\" are mutually exclusive")
+        }
+    }
+}
+
+/// The `ipvs` block.
+struct IPVSArguments: Block {
+    /// What the statistics of backends are told apart by.
+    enum Label: String, CaseIterable {
+        case localAddress = "local_address"
+        case localPort = "local_port"
+        case remoteAddress = "remote_address"
+        case remotePort = "remote_port"
+        case protocolName = "proto"
+        case localMark = "local_mark"
+    }
+
+    /// In the order of the cases.
+    let labels: [Label]
+
+    static let none = IPVSArguments()
+    private init() { labels = Label.allCases }
+
+    init(from block: inout BlockReader) {
+        let names: [String]? = block.optional(
+            "backend_labels", "Labels the statistics of backends are summed by.",
+            defaultProse: "local_address, local_port, remote_address, remote_port, proto, local_mark")
+        guard let names else {
+            labels = Label.allCases
+            return
+        }
+        labels = Label.allCases.filter { names.contains($0.rawValue) }
+        for name in names where Label(rawValue: name) == nil {
+            block.reject("backend_labels", "names the unknown label \"\(name)\"")
+        }
+    }
+}
+
+/// The `sysctl` block.
+struct SysctlArguments: Block {
+    /// A value of the kernel, and the names of its parts where it has several.
+    struct Item: Sendable {
+        let name: String
+        let keys: [String]
+
+        init(_ text: String) {
+            let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            name = String(parts[0])
+            keys =
+                parts.count == 2
+                ? parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init) : []
+        }
+    }
+
+    let numbers: [Item]
+    let texts: [Item]
+
+    static let none = SysctlArguments()
+    private init() {
+        numbers = []
+        texts = []
+    }
+
+    init(from block: inout BlockReader) {
+        let include: [String] = block.optional(
+            "include", default: [], "Numeric values exported; `name:a,b` names the parts of one with several.")
+        let includeInfo: [String] = block.optional("include_info", default: [], "Text values exported.")
+        numbers = include.map(Item.init)
+        texts = includeInfo.map(Item.init)
+        for (argument, items) in [("include", numbers), ("include_info", texts)] {
+            for item in items where item.name.isEmpty || item.name.contains("/") || item.name.contains("..") {
+                block.reject(argument, "names \"\(item.name)\", which is not the name of a value")
+            }
+        }
+        for item in texts where !item.keys.isEmpty {
+            block.reject("include_info", "names parts of \"\(item.name)\", which text values do not have")
+        }
+    }
+}
+
 // Blocks of collectors that do not exist here: they are read so that their arguments are checked and documented, and
 // refused as a whole by the arguments around them.
 
@@ -193,24 +291,6 @@ struct VMStatArguments: Block {
 struct BCacheArguments: Block {
     init(from block: inout BlockReader) {
         let _: Bool = block.optional("priority_stats", default: false, "Whether costly statistics are exported.")
-    }
-}
-
-/// The `ethtool` block.
-struct EthtoolArguments: Block {
-    init(from block: inout BlockReader) {
-        _ = block.filter("device_exclude", "Devices left out, as a regular expression.")
-        _ = block.filter("device_include", "Devices taken, as a regular expression.")
-        _ = block.pattern("metrics_include", default: ".*", "Statistics exported, as a regular expression.")
-    }
-}
-
-/// The `ipvs` block.
-struct IPVSArguments: Block {
-    init(from block: inout BlockReader) {
-        let _: [String]? = block.optional(
-            "backend_labels", "Labels the statistics of backends are summed by.",
-            defaultProse: "local_address, local_port, remote_address, remote_port, proto, local_mark")
     }
 }
 
@@ -256,14 +336,6 @@ struct SupervisordArguments: Block {
     init(from block: inout BlockReader) {
         let _: String = block.optional(
             "url", default: "http://localhost:9001/RPC2", "Address of its XML-RPC interface.")
-    }
-}
-
-/// The `sysctl` block.
-struct SysctlArguments: Block {
-    init(from block: inout BlockReader) {
-        let _: [String] = block.optional("include", default: [], "Numeric values exported.")
-        let _: [String] = block.optional("include_info", default: [], "Text values exported.")
     }
 }
 

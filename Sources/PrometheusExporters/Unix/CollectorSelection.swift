@@ -22,18 +22,23 @@ enum CollectorTable {
         CollectorKind("conntrack") { _ in ConntrackCollector() },
         CollectorKind("cpu") { CPUCollector($0) },
         CollectorKind("cpufreq") { _ in CPUFrequencyCollector() },
+        CollectorKind("cpu_vulnerabilities", isDefault: false) { _ in CPUVulnerabilitiesCollector() },
         CollectorKind("diskstats") { DiskStatsCollector($0) },
         CollectorKind("dmi") { _ in DMICollector() },
         CollectorKind("edac") { _ in EDACCollector() },
         CollectorKind("entropy") { _ in EntropyCollector() },
+        CollectorKind("ethtool", isDefault: false) { EthtoolCollector($0) },
         CollectorKind("filefd") { _ in FileDescriptorCollector() },
         CollectorKind("filesystem") { FilesystemCollector($0) },
         CollectorKind("hwmon") { HardwareMonitorCollector($0) },
         CollectorKind("interrupts", isDefault: false) { _ in InterruptsCollector() },
+        CollectorKind("ipvs") { IPVSCollector($0) },
         CollectorKind("ksmd", isDefault: false) { _ in KSMCollector() },
+        CollectorKind("lnstat", isDefault: false) { _ in LinuxNetworkCacheCollector() },
         CollectorKind("loadavg") { _ in LoadAverageCollector() },
         CollectorKind("mdadm") { _ in MDCollector() },
         CollectorKind("meminfo") { _ in MemInfoCollector() },
+        CollectorKind("meminfo_numa", isDefault: false) { _ in NodeMemoryCollector() },
         CollectorKind("netclass") { NetClassCollector($0) },
         CollectorKind("netdev") { NetDevCollector($0) },
         CollectorKind("netstat") { NetStatCollector($0) },
@@ -45,10 +50,12 @@ enum CollectorTable {
         CollectorKind("rapl") { _ in RAPLCollector() },
         CollectorKind("schedstat") { _ in SchedStatCollector() },
         CollectorKind("selinux") { _ in SELinuxCollector() },
+        CollectorKind("slabinfo", isDefault: false) { _ in SlabCollector() },
         CollectorKind("sockstat") { _ in SockStatCollector() },
         CollectorKind("softirqs", isDefault: false) { _ in SoftIRQsCollector() },
         CollectorKind("softnet") { _ in SoftNetCollector() },
         CollectorKind("stat") { _ in StatCollector() },
+        CollectorKind("sysctl", isDefault: false) { SysctlCollector($0) },
         CollectorKind("tapestats") { TapeCollector($0) },
         CollectorKind("textfile") { TextFileCollector($0) },
         CollectorKind("thermal_zone") { _ in ThermalCollector() },
@@ -57,18 +64,18 @@ enum CollectorTable {
         CollectorKind("udp_queues") { _ in UDPQueuesCollector() },
         CollectorKind("uname") { _ in UnameCollector() },
         CollectorKind("vmstat") { VMStatCollector($0) },
+        CollectorKind("xfs") { _ in XFSCollector() },
     ]
 
     /// Enabled by default upstream and not written yet.
     static let missingDefaults: [String] = [
-        "bcache", "btrfs", "fibrechannel", "infiniband", "ipvs", "nfs", "nfsd", "xfs", "zfs",
+        "bcache", "btrfs", "fibrechannel", "infiniband", "nfs", "nfsd", "zfs",
     ]
 
     /// Known upstream on Linux, disabled by default, and not written yet.
     static let missingOthers: [String] = [
-        "cpu_vulnerabilities", "drbd", "drm", "ethtool", "lnstat", "logind", "meminfo_numa", "mountstats",
-        "network_route", "ntp", "perf", "qdisc", "runit", "slabinfo", "supervisord", "sysctl", "systemd", "tcpstat",
-        "wifi", "zoneinfo",
+        "drbd", "drm", "logind", "mountstats", "network_route", "ntp", "perf", "qdisc", "runit", "supervisord",
+        "systemd", "tcpstat", "wifi", "zoneinfo",
     ]
 
     /// Known upstream on other systems; on Linux nothing happens when they are enabled.

@@ -90,6 +90,37 @@ final class MetricPage {
         }
     }
 
+    /// A sample whose first labels are written already: `a="b",c="d"`, without braces and not empty.
+    func add(_ family: Family, base: [UInt8], _ value: Double) {
+        Self.appendSample(&sections[family.index], value) { output in
+            output.append(UInt8(ascii: "{"))
+            output += base
+            output.append(UInt8(ascii: "}"))
+        }
+    }
+
+    func add(_ family: Family, base: [UInt8], _ name: StaticString, _ label: some LabelText, _ value: Double) {
+        Self.appendSample(&sections[family.index], value) { output in
+            output.append(UInt8(ascii: "{"))
+            output += base
+            Self.appendLabel(name, label, first: false, to: &output)
+            output.append(UInt8(ascii: "}"))
+        }
+    }
+
+    func add(
+        _ family: Family, base: [UInt8], _ name: StaticString, _ label: some LabelText, _ name2: StaticString,
+        _ label2: some LabelText, _ value: Double
+    ) {
+        Self.appendSample(&sections[family.index], value) { output in
+            output.append(UInt8(ascii: "{"))
+            output += base
+            Self.appendLabel(name, label, first: false, to: &output)
+            Self.appendLabel(name2, label2, first: false, to: &output)
+            output.append(UInt8(ascii: "}"))
+        }
+    }
+
     /// A sample line as a file has it: what follows the family's name, already checked, without a line end.
     func add(_ family: Family, verbatim rest: Bytes) {
         let index = family.index

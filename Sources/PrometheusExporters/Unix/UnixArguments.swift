@@ -24,10 +24,10 @@ package struct UnixArguments: Block {
         let _: BCacheArguments = block.block("bcache", "Options of the `bcache` collector.")
         let cpu: CPUArguments = block.block("cpu", "Options of the `cpu` collector.")
         let disk: DiskArguments = block.block("disk", "Options of the `diskstats` collector.")
-        let _: EthtoolArguments = block.block("ethtool", "Options of the `ethtool` collector.")
+        let ethtool: EthtoolArguments = block.block("ethtool", "Options of the `ethtool` collector.")
         let filesystem: FilesystemArguments = block.block("filesystem", "Options of the `filesystem` collector.")
         let hwmon: HardwareMonitorArguments = block.block("hwmon", "Options of the `hwmon` collector.")
-        let _: IPVSArguments = block.block("ipvs", "Options of the `ipvs` collector.")
+        let ipvs: IPVSArguments = block.block("ipvs", "Options of the `ipvs` collector.")
         let _: NTPArguments = block.block("ntp", "Options of the `ntp` collector.")
         let netclass: NetClassArguments = block.block("netclass", "Options of the `netclass` collector.")
         let netdev: NetDevArguments = block.block("netdev", "Options of the `netdev` collector.")
@@ -36,7 +36,7 @@ package struct UnixArguments: Block {
         let power: PowerSupplyArguments = block.block("powersupply", "Options of the `powersupplyclass` collector.")
         let _: RunitArguments = block.block("runit", "Options of the `runit` collector.")
         let _: SupervisordArguments = block.block("supervisord", "Options of the `supervisord` collector.")
-        let _: SysctlArguments = block.block("sysctl", "Options of the `sysctl` collector.")
+        let sysctl: SysctlArguments = block.block("sysctl", "Options of the `sysctl` collector.")
         let _: SystemdArguments = block.block("systemd", "Options of the `systemd` collector.")
         let tape: TapeArguments = block.block("tapestats", "Options of the `tapestats` collector.")
         let textfile: TextFileArguments = block.block("textfile", "Options of the `textfile` collector.")
@@ -44,13 +44,16 @@ package struct UnixArguments: Block {
         made.arp = arp.filter
         made.cpu = cpu
         made.disk = disk.filter
+        made.ethtool = ethtool
         made.filesystem = filesystem
         made.hwmon = hwmon.filter
+        made.ipvs = ipvs
         made.netclass = netclass
         made.netdev = netdev
         made.netstatFields = netstat.fields
         made.ignoredPowerSupplies = power.ignored
         made.ignoredTapes = tape.ignored
+        made.sysctl = sysctl
         made.textfileDirectory = textfile.directory
         made.vmstatFields = vmstat.fields
 
@@ -66,8 +69,8 @@ package struct UnixArguments: Block {
     }
 
     private static let blocksOfMissingCollectors: [(String, String)] = [
-        ("bcache", "bcache"), ("ethtool", "ethtool"), ("ipvs", "ipvs"), ("ntp", "ntp"), ("perf", "perf"),
-        ("runit", "runit"), ("supervisord", "supervisord"), ("sysctl", "sysctl"), ("systemd", "systemd"),
+        ("bcache", "bcache"), ("ntp", "ntp"), ("perf", "perf"), ("runit", "runit"), ("supervisord", "supervisord"),
+        ("systemd", "systemd"),
     ]
 }
 
@@ -80,13 +83,16 @@ struct UnixSettings: Sendable {
     var arp = DeviceFilter()
     var cpu = CPUArguments.none
     var disk = DeviceFilter()
+    var ethtool = EthtoolArguments.none
     var filesystem = FilesystemArguments.none
     var hwmon = DeviceFilter()
+    var ipvs = IPVSArguments.none
     var netclass = NetClassArguments.none
     var netdev = NetDevArguments.none
     var netstatFields: RegularExpression?
     var ignoredPowerSupplies: RegularExpression?
     var ignoredTapes: RegularExpression?
+    var sysctl = SysctlArguments.none
     var textfileDirectory = ""
     var vmstatFields: RegularExpression?
 }

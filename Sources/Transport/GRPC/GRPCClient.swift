@@ -14,6 +14,8 @@ package struct GRPCClientSettings: Sendable, Equatable {
     package var port: Int
     /// Nil speaks without TLS.
     package var tls: TLSClientSettings?
+    /// Connect to this unix socket instead of host and port.
+    package var unixSocketPath: String?
     /// Sent as `:authority` instead of host and port.
     package var authority: String?
     package var compression = GRPCCompression.identity
@@ -151,6 +153,7 @@ package final class GRPCClient: Sendable {
         request.fields["grpc-accept-encoding"] = GRPCCompression.accepted
         if let timeout { request.fields["grpc-timeout"] = GRPCTimeout.encode(timeout) }
         request.body = frame
+        request.unixSocketPath = settings.unixSocketPath
         request.timeout = timeout
         request.maximumBodyBytes = ByteCount(bytes: settings.maximumMessage + GRPCFrame.headerCount)
         let response = try await client.send(request)

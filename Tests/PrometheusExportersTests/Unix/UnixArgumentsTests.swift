@@ -41,6 +41,18 @@ struct UnixArgumentsTests {
               device_exclude = "a"
               device_include = "b"
             }
+            ethtool {
+              device_exclude = ""
+              device_include = "b"
+              metrics_include = "c"
+            }
+            ipvs {
+              backend_labels = ["proto", "local_mark"]
+            }
+            sysctl {
+              include = ["net.ipv4.tcp_rmem:min,default,max", "vm.swappiness"]
+              include_info = ["kernel.ostype"]
+            }
             filesystem {
               fs_types_exclude = "a"
               mount_points_exclude = "b"
@@ -84,7 +96,7 @@ struct UnixArgumentsTests {
         #expect(harness.start("") == [])
         let warnings = harness.logSink.lines.filter { $0.hasPrefix("warn") }
         #expect(warnings.count == 1)
-        #expect(warnings[0].contains("collectors=bcache,btrfs,fibrechannel,infiniband,ipvs,nfs,nfsd,xfs,zfs"))
+        #expect(warnings[0].contains("collectors=bcache,btrfs,fibrechannel,infiniband,nfs,nfsd,zfs"))
         let upstream: Set<String> = [
             "arp", "bcache", "bonding", "btrfs", "conntrack", "cpu", "cpufreq", "diskstats", "dmi", "edac", "entropy",
             "fibrechannel", "filefd", "filesystem", "hwmon", "infiniband", "ipvs", "loadavg", "mdadm", "meminfo",
@@ -126,6 +138,11 @@ struct UnixArgumentsTests {
             (#"enable_collectors = ["nonsense"]"#, "names the unknown collector \"nonsense\""),
             ("systemd {\n}", "\"systemd\" configures the collector \"systemd\""),
             ("perf {\ncpus = \"1\"\n}", "\"perf\" configures the collector \"perf\""),
+            ("ipvs {\nbackend_labels = [\"proto\", \"host\"]\n}", "names the unknown label \"host\""),
+            ("ethtool {\ndevice_exclude = \"a\"\ndevice_include = \"b\"\n}", "mutually exclusive"),
+            ("ethtool {\nmetrics_include = \"(\"\n}", "\"metrics_include\" is not a regular expression"),
+            ("sysctl {\ninclude = [\"../x\"]\n}", "is not the name of a value"),
+            ("sysctl {\ninclude_info = [\"a:b\"]\n}", "names parts of \"a\""),
             ("arp {\nnetlink = true\n}", "\"netlink\" is not available"),
             ("netdev {\ndevice_exclude = \"a\"\ndevice_include = \"b\"\n}", "mutually exclusive"),
             ("disk {\ndevice_exclude = \"(\"\n}", "\"device_exclude\" is not a regular expression"),

@@ -1,4 +1,5 @@
 import CLinux
+import CNode
 import Essentials
 import Glibc
 import SelfMetrics
@@ -89,7 +90,7 @@ final class TimeCollector: NodeCollector {
 final class TimexCollector: NodeCollector {
     func collect(_ scrape: NodeScrape) throws {
         var values = timex()
-        let status = adjtimex(&values)
+        let status = invar_adjtimex(&values)
         guard status >= 0 else {
             let error = SystemError("adjtimex", "")
             if error.code == EPERM || error.code == EACCES { throw NoData(reason: "\(error)") }
