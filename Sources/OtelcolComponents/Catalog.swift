@@ -14,6 +14,8 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolExporterOTLPHTTP.self,
     OtelcolProcessorBatch.self,
     OtelcolProcessorMemoryLimiter.self,
+    OtelcolReceiverLoki.self,
     OtelcolReceiverOTLP.self,
+    OtelcolReceiverPrometheus.self,
     OtelcolStorageFile.self,
 ]

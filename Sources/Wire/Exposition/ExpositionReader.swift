@@ -192,6 +192,9 @@ package struct ExpositionReader: ~Copyable, Sendable {
     /// Metadata of every family exposed lately.
     package var metadata: [MetricMetadata] { families.all }
 
+    /// Differs whenever ``metadata`` does; begins anew when series are forgotten.
+    package var metadataRevision: UInt64 { families.revision }
+
     /// Bytes of the batch being built.
     package var pendingByteCount: Int {
         rowSeries.byteCount + rowValues.byteCount + rowTimes.byteCount + histograms.count * 256 + exemplars.count * 96
