@@ -39,6 +39,13 @@ struct FamilyTable: Sendable {
     /// Its type; unknown until a line tells.
     private(set) var currentKind = MetricMetadata.Kind.unknown
 
+    /// Forgets every family; the revision goes on, so that it never names two states.
+    mutating func forgetAll() {
+        let next = revision &+ 1
+        self = FamilyTable()
+        revision = next
+    }
+
     mutating func beginScrape() {
         current = SeriesCache.none
         currentKind = .unknown
