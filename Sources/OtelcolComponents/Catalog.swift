@@ -21,6 +21,8 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolProcessorRedaction.self,
     OtelcolProcessorSpan.self,
     OtelcolProcessorTransform.self,
+    OtelcolReceiverLoki.self,
     OtelcolReceiverOTLP.self,
+    OtelcolReceiverPrometheus.self,
     OtelcolStorageFile.self,
 ]

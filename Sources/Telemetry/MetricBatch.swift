@@ -18,6 +18,8 @@ package struct MetricBatch: Batch {
     /// Start (created) times of counters and histograms, by series.
     package var startTimestamps: [StartTimestamp] = []
     package var metadata: [MetricMetadata] = []
+    /// What is known of the target the samples come from, where metadata was asked for.
+    package var origin: MetricOrigin?
     package var takenBy = ReceiverSet()
 
     package init(table: SeriesTable) { self.table = table }

@@ -47,7 +47,7 @@ final class ScrapeLoop: Sendable {
         var mapping: Mapping?
         var bookedBytes = 0
         var batchBytes = 0
-        var metadataIsComplete = false
+        var origin: (revision: UInt64, value: MetricOrigin)?
     }
 
     let identity: ScrapeTarget.Identity
@@ -291,6 +291,7 @@ final class ScrapeLoop: Sendable {
                 reader.forgetSeries(
                     mapper: TargetLabels.mapper(
                         identity.labels, honors: arguments.honorLabels, relabeling: arguments.metricRelabeling))
+                progress.withLock { $0.origin = nil }
             }
             reader.options = options
         }
@@ -329,8 +330,22 @@ final class ScrapeLoop: Sendable {
             for (name, value) in reports {
                 reader.report(name, value, at: time) { TargetLabels.report(name, identity.labels) }
             }
-            return reader.takeBatch()
+            var batch = reader.takeBatch()
+            if reader.options.collectsMetadata { batch.origin = origin(of: reader) }
+            return batch
         }
+    }
+
+    /// What is known of the target, the same instance as long as it is the same.
+    private func origin(of reader: borrowing ExpositionReader) -> MetricOrigin {
+        let discovered = plan.current.target.discoveredLabels
+        let revision = reader.metadataRevision
+        let known = progress.withLock { $0.origin }
+        if let known, known.revision == revision, known.value.discoveredLabels == discovered { return known.value }
+        let made = MetricOrigin(
+            families: reader.metadata, targetLabels: identity.labels, discoveredLabels: discovered)
+        progress.withLock { $0.origin = (revision, made) }
+        return made
     }
 
     private func note(

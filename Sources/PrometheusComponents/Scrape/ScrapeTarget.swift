@@ -28,6 +28,8 @@ struct ScrapeTarget: Sendable {
     let convertsClassicHistograms: Bool
     let keepsClassicHistograms: Bool
     let scrapesNativeHistograms: Bool
+    /// Reserved labels that say more about the target; empty unless metadata is asked for.
+    let discoveredLabels: LabelSet
 
     /// The labels of every series of this target, without the reserved ones.
     var labels: LabelSet { identity.labels }
@@ -53,9 +55,22 @@ struct ScrapeTarget: Sendable {
         let text = Self.urlText(scratch, address, arguments.params)
         guard let url = HTTPURL(text) else { throw ScrapeTargetError(description: "\(text) is not a URL") }
         self.url = url
+        discoveredLabels = arguments.options.collectsMetadata ? Self.discovered(scratch) : .empty
         if scratch.value(of: "instance") == nil { scratch.set("instance", to: address) }
         scratch.filter { name, _ in !(name.count >= 2 && name[0] == UInt8(ascii: "_") && name[1] == UInt8(ascii: "_")) }
         identity = Identity(labels: scratch.finish(), url: text)
+    }
+
+    /// Reserved labels that converters to other models turn into attributes of the target.
+    private static let discoveredNames = [
+        "__scheme__", "__meta_kubernetes_pod_name", "__meta_kubernetes_pod_uid",
+        "__meta_kubernetes_pod_container_name", "__meta_kubernetes_namespace", "__meta_kubernetes_pod_node_name",
+        "__meta_kubernetes_node_name", "__meta_kubernetes_endpoint_node_name",
+        "__meta_kubernetes_pod_controller_name", "__meta_kubernetes_pod_controller_kind",
+    ]
+
+    private static func discovered(_ labels: LabelSetBuilder) -> LabelSet {
+        LabelSet(discoveredNames.compactMap { name in labels.value(of: name).map { (name, $0) } })
     }
 
     private static let convertLabel = "__convert_classic_histograms_to_nhcb__"

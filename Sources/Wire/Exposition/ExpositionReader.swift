@@ -192,6 +192,9 @@ package struct ExpositionReader: ~Copyable, Sendable {
     /// Metadata of every family exposed lately.
     package var metadata: [MetricMetadata] { families.all }
 
+    /// Differs whenever ``metadata`` does.
+    package var metadataRevision: UInt64 { families.revision }
+
     /// Bytes of the batch being built.
     package var pendingByteCount: Int {
         rowSeries.byteCount + rowValues.byteCount + rowTimes.byteCount + histograms.count * 256 + exemplars.count * 96
@@ -206,7 +209,7 @@ package struct ExpositionReader: ~Copyable, Sendable {
         cache.endAll { living.append($0) }
         orphans += living.map { cache.writer[$0] }
         _ = cache.compact(keepingLast: 0)
-        families = FamilyTable()
+        families.forgetAll()
         classic = ClassicState()
         lastExemplars = [:]
         lastStarts = [:]
@@ -402,7 +405,7 @@ package struct ExpositionReader: ~Copyable, Sendable {
 
     private mutating func compact(keepingLast age: UInt32) {
         let refs = cache.compact(keepingLast: age)
-        families = FamilyTable()
+        families.forgetAll()
         classic = ClassicState()
         func renumber<Value>(_ old: [SeriesRef: Value]) -> [SeriesRef: Value] {
             var new: [SeriesRef: Value] = [:]

@@ -31,11 +31,20 @@ struct FamilyTable: Sendable {
     private(set) var lines: [Line] = []
     private var changed: [UInt32] = []
     private(set) var byteCount = 0
+    /// Differs whenever what is known of any family differs.
+    private(set) var revision: UInt64 = 0
 
     /// The family that the lines being read belong to.
     private(set) var current = SeriesCache.none
     /// Its type; unknown until a line tells.
     private(set) var currentKind = MetricMetadata.Kind.unknown
+
+    /// Forgets every family; the revision goes on, so that it never names two states.
+    mutating func forgetAll() {
+        let next = revision &+ 1
+        self = FamilyTable()
+        revision = next
+    }
 
     mutating func beginScrape() {
         current = SeriesCache.none
@@ -93,6 +102,7 @@ struct FamilyTable: Sendable {
                 Family(metadata: MetricMetadata(family: name, kind: .unknown), hash: ByteText.hash(name)))
             changed.append(index)
             byName[name] = index
+            revision &+= 1
             byteCount += 160 + name.utf8.count
         }
         enter(index)
@@ -115,9 +125,12 @@ struct FamilyTable: Sendable {
             currentKind = kind
         }
         byteCount += family.metadata.help.utf8.count - before.help.utf8.count
-        if family.metadata != before, !family.isChanged {
-            family.isChanged = true
-            changed.append(index)
+        if family.metadata != before {
+            revision &+= 1
+            if !family.isChanged {
+                family.isChanged = true
+                changed.append(index)
+            }
         }
         families[Int(index)] = family
         if payload != SeriesCache.none { return payload }
