@@ -39,6 +39,8 @@ struct Engine {
         var memoryLimit: ByteCount
         /// False keeps log lines from standard error, for commands that only check.
         var writesLog = true
+        /// Whether nothing will run.
+        var checksOnly = false
     }
 
     init(_ choices: Choices) {
@@ -64,7 +66,8 @@ struct Engine {
             services: services, registry: ComponentRegistry(allComponents),
             gates: FeatureGates(
                 minimumStability: choices.stability, allowsCommunityComponents: choices.allowsCommunityComponents),
-            shutdownDeadline: choices.shutdownDeadline, version: Invar.version, logRouter: logRouter)
+            shutdownDeadline: choices.shutdownDeadline, version: Invar.version, logRouter: logRouter,
+            checksOnly: choices.checksOnly)
     }
 
     /// What buffers may hold when no limit is given: half of what the control group or the machine has. The other half is

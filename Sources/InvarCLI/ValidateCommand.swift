@@ -22,7 +22,7 @@ struct ValidateCommand: AsyncParsableCommand {
         let engine = Engine(
             Engine.Choices(
                 storagePath: storage, stability: stability, allowsCommunityComponents: features.communityComponents,
-                memoryLimit: Engine.defaultMemoryLimit, writesLog: false))
+                memoryLimit: Engine.defaultMemoryLimit, writesLog: false, checksOnly: true))
         let source: ConfigurationSource
         do {
             source = try ConfigurationSource.read(path)

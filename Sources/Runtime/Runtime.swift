@@ -29,9 +29,12 @@ package final class Runtime: Sendable {
     ///   - shutdownDeadline: how long one component may take to stop (`--feature.component-shutdown-deadline`).
     ///   - version: what `constants.version` says.
     ///   - logRouter: follows the `logging` block; usually also the services' log sink.
+    ///   - checksOnly: true when nothing will run: components fetch nothing, and what depends on values that only a running
+    ///     component could tell is not held against the configuration.
     package init(
         services: EngineServices, registry: ComponentRegistry, gates: FeatureGates = FeatureGates(),
-        shutdownDeadline: Duration = .seconds(600), version: String = "", logRouter: LogRouter? = nil
+        shutdownDeadline: Duration = .seconds(600), version: String = "", logRouter: LogRouter? = nil,
+        checksOnly: Bool = false
     ) {
         http = Live(HTTPBlock.none)
         clock = services.clock
@@ -40,7 +43,7 @@ package final class Runtime: Sendable {
         let library = StandardLibrary(minimumStability: gates.minimumStability, version: version)
         let settings = Supervisor.Settings(
             services: services, registry: registry, gates: gates, standardLibrary: library,
-            shutdownDeadline: shutdownDeadline, logRouter: logRouter, http: http)
+            shutdownDeadline: shutdownDeadline, logRouter: logRouter, http: http, checksOnly: checksOnly)
         supervisor = Supervisor(settings, directory: directory)
         metrics = LoadMetrics(services.metrics, directory: directory, logRouter: logRouter)
     }

@@ -9,25 +9,6 @@ from cases_deployment import FULL, REQUIRED
 from helmfile import DEPLOY, Deployment
 from manifests import Failure, equal, expect
 
-# Components that the configurations use and the program does not have yet. Remove a name when its component lands:
-# the case below says so, and then holds the arguments too.
-PENDING = {
-    "discovery.kubernetes",
-    "loki.source.kubernetes",
-    "otelcol.auth.oauth2",
-    "otelcol.exporter.otlphttp",
-    "otelcol.processor.attributes",
-    "otelcol.processor.batch",
-    "otelcol.processor.transform",
-    "otelcol.receiver.loki",
-    "otelcol.receiver.prometheus",
-    "prometheus.exporter.cadvisor",
-    "remote.kubernetes.secret",
-}
-
-# Collectors of prometheus.exporter.unix that the configurations may enable and the program does not have yet.
-PENDING_COLLECTORS = {"ethtool"}
-
 BASE = "https://otlp.example/api"
 NEWER = {
     "unset": ("remote.endpoint=",),
@@ -85,38 +66,10 @@ def case_configuration_layout():
         expect(status == 0, f"{name} is not in the layout of `invar fmt`: {output[:500]}")
 
 
-def unknown_components(output):
-    return set(re.findall(r'cannot find the definition of component name "([^"]+)"', output))
-
-
-def without(text, names):
-    """The configuration less some components; what they gave to others is an empty list."""
-    chosen = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    text = re.sub(rf'^(?:{chosen}) "[^"]+" {{.*?^}}\n', "", text, flags=re.S | re.M)
-    text = re.sub(rf"\[(?:{chosen})\.[^\]]*\]", "[]", text)
-    return re.sub(rf"(?<![\w.])(?:{chosen})\.\w+\.targets", "[]", text)
-
-
 def case_configuration_validates():
-    pending = set()
     for name, text in configurations():
         status, output = invar("validate", text, "--stability.level=experimental")
-        missing = unknown_components(output)
-        equal(missing - PENDING, set(), f"unknown components of {name}")
-        pending |= missing
-        if missing:
-            # Arguments are looked at when every component is known, so that the others are looked at alone.
-            status, output = invar("validate", without(text, missing), "--stability.level=experimental")
-        errors = re.findall(r"^Error: .*$", output, flags=re.M)
-        absent = [re.search(r'the collector "([^"]+)", which is not available', line) for line in errors]
-        collectors = {found.group(1) for found in absent if found}
-        equal(collectors - PENDING_COLLECTORS, set(), f"collectors {name} lacks")
-        left = [line for line, found in zip(errors, absent) if not found and line != "Error: validation failed"]
-        expect(not left and (status == 0 or collectors), f"{name}: {output[-1500:]}")
-        pending |= collectors
-    landed = sorted((PENDING | PENDING_COLLECTORS) - pending)
-    if landed:
-        print(f"  now there, remove from the lists of what is pending: {', '.join(landed)}", flush=True)
+        expect(status == 0, f"{name}: {output[-1500:]}")
 
 
 def case_configuration_chart_example():

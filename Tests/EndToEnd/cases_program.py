@@ -67,6 +67,34 @@ def case_examples_validate(directory):
         check(code == 0, f"{os.path.basename(example)} is not formatted")
 
 
+# Whether the Secret is there is not known when nothing runs.
+LATER_VALUES = """remote.kubernetes.secret "s" {
+  namespace = "n"
+  name      = "credentials"
+}
+
+otelcol.auth.oauth2 "a" {
+  client_id     = convert.nonsensitive(remote.kubernetes.secret.s.data["id"])
+  client_secret = remote.kubernetes.secret.s.data["secret"]
+  token_url     = "http://127.0.0.1/token"
+  %s
+}
+"""
+
+
+def case_validate_without_values(directory):
+    path = os.path.join(directory, "c.alloy")
+    for line, place in (("", None), ('timeout = "soon"', "10:"), ("tiemout = 1", "10:"), ("tls {\n bad = 1\n}", "11:")):
+        with open(path, "w") as file:
+            file.write(LATER_VALUES % line)
+        code, _, err = command("validate", path)
+        if place is None:
+            check(code == 0, f"values that are not known are refused: {err}")
+        else:
+            check(code == 1 and f"c.alloy:{place}" in err, f"{line!r} is not refused: {err}")
+            check("client_" not in err.split("\n")[0], f"{line!r} is not the first error: {err}")
+
+
 def case_format(directory):
     source = b'prometheus.echo   "e" {\nformat="text" // why\n}\n'
     code, out, err = command("fmt", "-", stdin=source)

@@ -117,7 +117,9 @@ public struct BlockReader {
         do {
             raw = try Evaluator.evaluate(attribute.value, in: scope, concealed: isSecret)
         } catch {
-            session.report(error)
+            var problem = error
+            problem.isAboutValue = true
+            session.report(problem)
             return .failed
         }
         do {
@@ -128,7 +130,9 @@ public struct BlockReader {
             if fallback != shown { check(stability, of: "attribute \(quoted)", attribute.range) }
             return .value(value)
         } catch {
-            session.report(ValueDiagnostic.make(error, for: attribute.value, concealed: isSecret))
+            var problem = ValueDiagnostic.make(error, for: attribute.value, concealed: isSecret)
+            problem.isAboutValue = true
+            session.report(problem)
             return .failed
         }
     }
@@ -251,12 +255,12 @@ public struct BlockReader {
 
     /// Refuses an argument or block: `message` continues the sentence its name begins.
     public mutating func reject(_ argument: String, _ message: String) {
-        error("\(StringLiteral.quoted(argument)) \(message)", place(of: argument))
+        refuse("\(StringLiteral.quoted(argument)) \(message)", place(of: argument))
     }
 
     /// Refuses the block as a whole.
     public mutating func reject(_ message: String) {
-        error(message, range)
+        refuse(message, range)
     }
 
     /// Warns about an argument or block: `message` continues the sentence its name begins.
@@ -273,6 +277,13 @@ public struct BlockReader {
         if let attribute = attributes[name] { return attribute.range }
         for case .block(let block) in statements where block.name == name { return block.nameRange }
         return range
+    }
+
+    /// Reports values that do not do.
+    private func refuse(_ message: String, _ range: SourceRange) {
+        var refusal = Diagnostic(.error, message, at: range)
+        refusal.isAboutValue = true
+        session.report(refusal)
     }
 
     func error(_ message: String, _ range: SourceRange, notes: [String] = []) {

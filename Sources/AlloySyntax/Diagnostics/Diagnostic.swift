@@ -20,6 +20,9 @@ public struct Diagnostic: Error, Sendable, Equatable {
     /// What helps: remedies and explanations, one sentence each.
     public var notes: [String]
 
+    /// Whether a value was found wrong, which another value need not be: says nothing while values are not known yet.
+    public var isAboutValue = false
+
     /// Makes a diagnostic.
     public init(_ severity: Severity = .error, _ message: String, at range: SourceRange, notes: [String] = []) {
         self.severity = severity

@@ -162,7 +162,7 @@ private final class NameTree {
 
 extension SourceRange {
     /// Whether `other` lies within this range; true of unknown ranges.
-    fileprivate func contains(_ other: SourceRange) -> Bool {
+    func contains(_ other: SourceRange) -> Bool {
         guard let file, let theirs = other.file else { return true }
         return file === theirs && start <= other.start && other.end <= end
     }

@@ -240,11 +240,12 @@ extension Supervisor {
             return instance.check(node.node.block, in: scope)
         }
         let evaluation = instance.evaluate(node.node.block, in: scope)
-        await instance.prepare()
+        if !settings.checksOnly { await instance.prepare() }
         node.seenVersion = node.record.version
         node.exported = instance.exportsValue
         node.isPending = lacksExports(node, instance)
-        return evaluation.diagnostics
+        guard settings.checksOnly else { return evaluation.diagnostics }
+        return UnknownValues(node).filter(evaluation.diagnostics)
     }
 
     /// Whether a node runs, so that new arguments would change what it does.

@@ -18,6 +18,8 @@ actor Supervisor {
         var logRouter: LogRouter?
         /// Hears the `http` block's settings.
         var http: Live<HTTPBlock>
+        /// Whether nothing will run.
+        var checksOnly: Bool
     }
 
     let settings: Settings
