@@ -6,7 +6,27 @@ enum OTLPTargets {
     static let all: [FuzzTarget] = [
         target("otlp-traces", .traces, span), target("otlp-metrics", .metrics, metric),
         target("otlp-logs", .logs, record),
+        json("otlp-json-traces", .traces, request(span)), json("otlp-json-metrics", .metrics, request(metric)),
+        json("otlp-json-logs", .logs, request(record)),
     ]
+
+    /// Requests in JSON: what is read must come out the same after it was written and read again.
+    private static func json(_ name: String, _ kind: OTLPBatch.Kind, _ request: [UInt8]) -> FuzzTarget {
+        let seed = request.withUnsafeBytes { OTLPJSON.encode($0, of: kind) }
+        let words = ["stringValue", "arrayValue", "kvlistValue", "bytesValue", "intValue", "null", "traceId"]
+        return FuzzTarget(name: name, seeds: [seed, bytes("{}"), []], dictionary: words) { input in
+            let read = try input.withUnsafeBytes { try OTLPJSON.decode($0, as: kind) }
+            let batch = try OTLPScanner.batch(read, as: kind)
+            let written = read.withUnsafeBytes { OTLPJSON.encode($0, of: kind) }
+            let again: [UInt8]
+            do { again = try written.withUnsafeBytes { try OTLPJSON.decode($0, as: kind) } } catch {
+                throw Finding("what was written cannot be read: \(error)")
+            }
+            let items = again.withUnsafeBytes { OTLPCounter.items(inRequest: $0, of: kind) }
+            try require(items == batch.itemCount, "\(batch.itemCount) items read, \(items) after writing")
+            return magnitude(read.count) << 4 | magnitude(items)
+        }
+    }
 
     private static func field(_ number: Int, _ content: [UInt8]) -> [UInt8] {
         varint(number << 3 | 2) + varint(content.count) + content
@@ -37,11 +57,16 @@ enum OTLPTargets {
     private static let metric = field(1, bytes("m")) + field(7, field(1, point) + field(1, point) + [0x10, 2, 0x18, 1])
     private static let record = [0x09, 1, 0, 0, 0, 0, 0, 0, 0] + field(5, map) + attribute(6, "env", text)
 
+    /// An export request of one resource and one scope with an item twice.
+    private static func request(_ item: [UInt8]) -> [UInt8] {
+        let scopes = field(2, field(1, field(1, bytes("scope"))) + field(2, item) + field(2, item))
+        return field(1, field(1, attribute(1, "service.name", text)) + scopes + field(3, bytes("schema")))
+    }
+
     private static func target(
         _ name: String, _ kind: OTLPBatch.Kind, _ item: [UInt8]
     ) -> FuzzTarget {
-        let scopes = field(2, field(1, field(1, bytes("scope"))) + field(2, item) + field(2, item))
-        let request = field(1, field(1, attribute(1, "service.name", text)) + scopes + field(3, bytes("schema")))
+        let request = request(item)
         return FuzzTarget(name: name, seeds: [request, request + request, []], dictionary: ["service.name"]) { input in
             let batch = try OTLPScanner.batch(input, as: kind)
             let counted = input.withUnsafeBytes { OTLPCounter.items(inRequest: $0, of: kind) }
