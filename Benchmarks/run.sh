@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds in release and measures: the whole program from targets to remote write and from log files to Loki, then the
-# codecs, the ledger and the queue. Usage: run.sh [pipeline|logs|codecs] [arguments of pipeline.py or logs-benchmark]
+# Builds in release and measures: the whole program from targets to remote write, from log files to Loki and from OTLP to
+# OTLP, then the codecs, the ledger, the queue and statements. Usage: run.sh [pipeline|logs|otlp|codecs] [arguments]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -17,8 +17,14 @@ if [ "$what" = all ] || [ "$what" = logs ]; then
     echo "== logs: files to Loki =="
     .build/release/logs-benchmark .build/release/invar "$@"
 fi
+if [ "$what" = all ] || [ "$what" = otlp ]; then
+    swift build -c release --static-swift-stdlib --product invar
+    echo "== otlp: OTLP/HTTP to OTLP/HTTP =="
+    Benchmarks/otlp.py "$@"
+fi
 if [ "$what" = all ] || [ "$what" = codecs ]; then
-    for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark reliability-benchmark; do
+    for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark reliability-benchmark \
+        ottl-benchmark; do
         echo "== $benchmark =="
         swift run -c release --static-swift-stdlib "$benchmark"
     done
