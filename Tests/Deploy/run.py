@@ -29,13 +29,14 @@ import cases_chart
 import cases_configuration
 import cases_deployment
 import cases_package
+import cases_pipeline
 import cases_secret
 from binary import Skip
 from manifests import Failure
 
 
 def all_cases():
-    for module in (cases_chart, cases_deployment, cases_configuration, cases_secret, cases_package):
+    for module in (cases_chart, cases_deployment, cases_configuration, cases_secret, cases_package, cases_pipeline):
         for name, case in list(vars(module).items()):
             if name.startswith("case_"):
                 yield name.removeprefix("case_").replace("_", "-"), case
