@@ -148,6 +148,9 @@ let package = Package(
             name: "exposition-benchmark", dependencies: ["Essentials", "Telemetry", "Wire"],
             path: "Benchmarks/Exposition", swiftSettings: swiftSettings),
         .executableTarget(
+            name: "codecs-benchmark", dependencies: ["Compression", "Essentials", "Telemetry", "Wire"],
+            path: "Benchmarks/Codecs", swiftSettings: swiftSettings),
+        .executableTarget(
             name: "reliability-benchmark", dependencies: ["Compression", "Essentials", "Storage", "Telemetry", "Wire"],
             path: "Benchmarks/Reliability", swiftSettings: swiftSettings),
 

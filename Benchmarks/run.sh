@@ -24,7 +24,7 @@ if [ "$what" = all ] || [ "$what" = otlp ]; then
 fi
 if [ "$what" = all ] || [ "$what" = codecs ]; then
     for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark reliability-benchmark \
-        ottl-benchmark; do
+        ottl-benchmark codecs-benchmark; do
         echo "== $benchmark =="
         swift run -c release --static-swift-stdlib "$benchmark"
     done

@@ -1,6 +1,6 @@
 package import AlloySyntax
 package import ComponentKit
-import Essentials
+package import Essentials
 import SelfMetrics
 import Synchronization
 import Telemetry
@@ -36,6 +36,9 @@ package final class LokiSourceGELF: Component {
         }
     }
 
+    /// What datagrams may wait in before the kernel's buffer fills.
+    private static let waitingBytes = 1 << 20
+
     private let arguments: Live<Arguments>
     private let context: Context<NoValues>
     private let entries: Counter
@@ -53,6 +56,8 @@ package final class LokiSourceGELF: Component {
     }
 
     package func run() async throws {
+        context.memory.book(Self.waitingBytes)
+        defer { context.memory.release(Self.waitingBytes) }
         try await arguments.whileCurrent(\.address) { [self] address in
             var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(30))
             while true {
@@ -173,4 +178,9 @@ package final class LokiSourceGELF: Component {
             }
         }
     }
+}
+
+extension LokiSourceGELF.Arguments: MemoryDemanding {
+    /// Where datagrams wait.
+    package var minimumMemory: ByteCount { .mebibytes(1) }
 }

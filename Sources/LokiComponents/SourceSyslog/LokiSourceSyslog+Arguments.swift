@@ -1,6 +1,6 @@
 package import AlloySyntax
 import ComponentKit
-import Essentials
+package import Essentials
 import Telemetry
 import Transport
 import Wire
@@ -205,4 +205,9 @@ extension LokiSourceSyslog {
                 hasFractions: all || fractions)
         }
     }
+}
+
+extension LokiSourceSyslog.Arguments: MemoryDemanding {
+    /// One message of ordinary length for each listener.
+    package var minimumMemory: ByteCount { .kibibytes(64 * listeners.count) }
 }

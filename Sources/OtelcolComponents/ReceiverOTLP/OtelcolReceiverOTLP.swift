@@ -1,6 +1,6 @@
 package import AlloySyntax
 package import ComponentKit
-import Essentials
+package import Essentials
 import Telemetry
 import Transport
 import Wire
@@ -175,4 +175,9 @@ extension OTLPBatch.Kind {
         case .logs: "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
         }
     }
+}
+
+extension OtelcolReceiverOTLP.Arguments: MemoryDemanding {
+    /// One small request for each protocol, as it came and decoded.
+    package var minimumMemory: ByteCount { .kibibytes(64 * ((grpc == nil ? 0 : 1) + (http == nil ? 0 : 1))) }
 }
