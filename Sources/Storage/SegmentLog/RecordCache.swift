@@ -7,8 +7,10 @@ struct RecordCache {
 
     init(limit: Int) { self.limit = limit }
 
-    /// Adds the record at the end of the log. Returns the change in bytes held.
+    /// Adds the record at the end of the log, in no more memory than it needs.
     mutating func append(_ stored: StoredRecord) {
+        var stored = stored
+        stored.record.payload.trim()
         records.append(stored)
         bytes += stored.size
         while bytes > limit, head < records.count { dropFirst() }
@@ -46,6 +48,19 @@ struct RecordCache {
         if head > 64, head * 2 > records.count {
             records.removeFirst(head)
             head = 0
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Gives back room beyond the bytes. Compressors ask for the most that might come out, and what came out may be a
+    /// tenth of it: kept for long, the room costs more than the bytes and nobody counts it.
+    fileprivate mutating func trim() {
+        guard capacity - count > Swift.max(count / 4, 64) else { return }
+        self = withUnsafeBufferPointer { bytes in
+            [UInt8](unsafeUninitializedCapacity: bytes.count) { room, filled in
+                filled = room.initialize(fromContentsOf: bytes)
+            }
         }
     }
 }
