@@ -93,6 +93,10 @@ package struct CadvisorArguments: Block {
             block.reject("docker_host", "is not an address: use unix:///path, tcp://host:port or http://host:port")
         }
         made.kinds = Self.kinds(enabled: enabled, disabled: disabled, &block)
+        if enabled.isEmpty, disabled == nil {
+            let kinds = Set(CadvisorKind.allCases).subtracting(CadvisorKind.disabledByDefault)
+            made.missingDefaults = kinds.intersection(CadvisorKind.unavailable).map(\.rawValue).sorted()
+        }
         settings = made
     }
 
@@ -134,6 +138,8 @@ package struct CadvisorArguments: Block {
 
 /// Everything the exporter is told, checked.
 struct CadvisorSettings: Sendable {
+    /// Kinds that Alloy exports by default and this exporter cannot.
+    var missingDefaults: [String] = []
     var storesLabels = true
     var allowedLabels: [String] = []
     var allowedEnvironment: [String] = []
