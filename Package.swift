@@ -58,6 +58,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
@@ -87,7 +88,12 @@ let package = Package(
         module("Wire", ["Telemetry", "Compression", "TextFormats"]),
         module("Storage", ["CLinux", "SelfMetrics", "TextFormats"]),
         module("OTTL", ["AlloySyntax", "Telemetry", "Wire", "TextFormats"]),
-        module("Transport", ["SelfMetrics", "Compression", "TextFormats", "CLinux"] + nio),
+        module(
+            "Transport",
+            [
+                "SelfMetrics", "Compression", "TextFormats", "CLinux",
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ] + nio),
         module("Kubernetes", ["TextFormats", "Transport"]),
 
         // Level 3: the component author's kit

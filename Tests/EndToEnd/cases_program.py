@@ -31,8 +31,9 @@ def case_version_and_help(directory):
     for arguments in (["--help"], ["run", "--help"], ["fmt", "--help"], ["validate", "--help"]):
         code, out, _ = command(*arguments)
         check(code == 0 and "USAGE" in out, f"{arguments}: {code} {out[:100]}")
-    code, out, _ = command("completion", "bash")
-    check(code == 0 and "invar" in out, "no completion script")
+    for shell in ("bash", "zsh", "fish", "powershell"):
+        code, out, _ = command("completion", shell)
+        check(code == 0 and "invar" in out and "validate" in out, f"no completion script for {shell}")
     code, _, err = command("run", "x.alloy", "--cluster.enabled=true")
     check(code == 1 and "--cluster.enabled" in err, f"a flag without its feature is not refused by name: {code} {err}")
     code, _, err = command("run", "x.alloy", "--no.such.flag")

@@ -66,8 +66,8 @@ extension PrometheusRemoteWrite {
                         + "must be configured")
             }
             if let sigv4 { settings.authorisation = .sigV4(sigv4.settings) }
-            if azure != nil { block.reject("azuread", "is not supported") }
-            if google != nil { block.reject("google_iam", "is not supported") }
+            if let azure = azure?.settings { settings.authorisation = .azureAD(azure) }
+            if let google { settings.authorisation = .googleIAM(google.settings) }
             url = HTTPURL(text)
             if block.isSet("url"), url.map({ $0.scheme != "http" && $0.scheme != "https" }) ?? true {
                 block.reject("url", "must be an absolute http or https URL")
@@ -190,55 +190,6 @@ extension PrometheusRemoteWrite {
                 block.reject("must provide a AWS SigV4 Access key and Secret Key")
             }
             settings = made
-        }
-    }
-
-    /// An `azuread` block: read so that its errors are found, and refused.
-    struct AzureAD: Block {
-        init(from block: inout BlockReader) {
-            let _: String = block.optional("cloud", default: "AzurePublic", "Azure cloud.")
-            let _: String = block.optional("scope", default: "", "Scope of the tokens.")
-            let _: Identity? = block.optionalBlock("managed_identity", "A managed identity.")
-            let _: Workload? = block.optionalBlock("workload_identity", "A workload identity.")
-            let _: OAuth? = block.optionalBlock("oauth", "An application with a secret.")
-            let _: SDK? = block.optionalBlock("sdk", "The environment's identity.")
-        }
-
-        struct Identity: Block {
-            init(from block: inout BlockReader) {
-                let _: String = block.required("client_id", "Client ID of the identity.")
-            }
-        }
-
-        struct Workload: Block {
-            init(from block: inout BlockReader) {
-                let _: String = block.required("client_id", "Client ID of the application.")
-                let _: String = block.required("tenant_id", "Tenant of the application.")
-                let _: String = block.optional(
-                    "token_file_path", default: "/var/run/secrets/azure/tokens/azure-identity-token",
-                    "File with the token.")
-            }
-        }
-
-        struct OAuth: Block {
-            init(from block: inout BlockReader) {
-                let _: String = block.required("client_id", "Client ID of the application.")
-                let _: Secret<String> = block.required("client_secret", "Secret of the application.")
-                let _: String = block.required("tenant_id", "Tenant of the application.")
-            }
-        }
-
-        struct SDK: Block {
-            init(from block: inout BlockReader) {
-                let _: String = block.required("tenant_id", "Tenant of the identity.")
-            }
-        }
-    }
-
-    /// A `google_iam` block: read so that its errors are found, and refused.
-    struct GoogleIAM: Block {
-        init(from block: inout BlockReader) {
-            let _: String? = block.optional("credentials_file", "File with the credentials.")
         }
     }
 }

@@ -23,6 +23,8 @@ func makeAuthoriser(
     case .credentials(let type, let credentials): CredentialsAuthoriser(type: type, credentials: credentials)
     case .oauth2(let oauth2): OAuth2Authoriser(oauth2, userAgent: settings.userAgent, on: loops, clock: clock)
     case .sigV4(let sigV4): SigV4Authoriser(sigV4, on: loops, clock: clock)
+    case .azureAD(let azure): AzureAuthoriser(azure, userAgent: settings.userAgent, on: loops, clock: clock)
+    case .googleIAM(let google): GoogleAuthoriser(google, userAgent: settings.userAgent, on: loops, clock: clock)
     }
 }
 

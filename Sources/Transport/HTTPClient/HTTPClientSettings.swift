@@ -66,6 +66,10 @@ package enum HTTPAuthorisation: Sendable, Equatable {
     indirect case oauth2(OAuth2Settings)
     /// AWS Signature Version 4.
     case sigV4(SigV4Settings)
+    /// Microsoft Entra ID.
+    case azureAD(AzureADSettings)
+    /// Google Cloud IAM.
+    case googleIAM(GoogleIAMSettings)
 
     /// A bearer token.
     package static func bearer(_ token: SecretSource) -> HTTPAuthorisation { .credentials(type: "Bearer", token) }
@@ -119,6 +123,55 @@ package struct SigV4Settings: Sendable, Equatable {
 
     /// Credentials from the environment, signed for managed Prometheus.
     package init() {}
+}
+
+/// An identity of Microsoft Entra ID; the words of an `azuread` block.
+package struct AzureADSettings: Sendable, Equatable {
+    /// A separate Azure with servers of its own.
+    package enum Cloud: String, Sendable, CaseIterable {
+        case `public` = "AzurePublic"
+        case government = "AzureGovernment"
+        case china = "AzureChina"
+    }
+
+    /// Who asks for a token.
+    package enum Identity: Sendable, Equatable {
+        /// An identity the machine has.
+        case managed(clientID: String)
+        /// An application that proves itself by a token of the cluster it runs in.
+        case workload(clientID: String, tenantID: String, tokenFile: String)
+        /// An application that has a secret.
+        case application(clientID: String, clientSecret: Secret<String>, tenantID: String)
+        /// What the environment says; an empty tenant is the environment's.
+        case environment(tenantID: String)
+    }
+
+    /// The cloud the identity belongs to.
+    package var cloud: Cloud
+    /// Who asks.
+    package var identity: Identity
+    /// The scope asked for; nil is that of Azure Monitor's ingestion.
+    package var scope: String?
+
+    /// Tokens for an identity.
+    package init(_ identity: Identity, cloud: Cloud = .public, scope: String? = nil) {
+        self.cloud = cloud
+        self.identity = identity
+        self.scope = scope
+    }
+}
+
+/// An identity of Google Cloud; the words of a `google_iam` block.
+package struct GoogleIAMSettings: Sendable, Equatable {
+    /// A file with credentials; nil looks where Google's libraries do.
+    package var credentialsFile: String?
+    /// The scope asked for.
+    package var scope = "https://www.googleapis.com/auth/monitoring.write"
+
+    /// Tokens that may write metrics.
+    package init(credentialsFile: String? = nil) {
+        self.credentialsFile = credentialsFile
+    }
 }
 
 /// Which proxy a request goes through; the words of the proxy arguments.

@@ -408,8 +408,17 @@ struct PrometheusRemoteWriteTests {
         "What is wrong is said with its name",
         arguments: [
             ("endpoint { }", "url"), ("endpoint {\n url = \"not a url\"\n}", "url"),
-            ("endpoint {\n url = \"http://h\"\n google_iam { }\n}", "google_iam"),
-            ("endpoint {\n url = \"http://h\"\n azuread {\n sdk {\n tenant_id = \"t\"\n}\n}\n}", "azuread"),
+            ("endpoint {\n url = \"http://h\"\n google_iam { }\n azuread {\n sdk {\n tenant_id = \"\"\n}\n}\n}", "at most one"),
+            ("endpoint {\n url = \"http://h\"\n azuread { }\n}", "needs one of the blocks managed_identity"),
+            ("endpoint {\n url = \"http://h\"\n azuread {\n cloud = \"x\"\n}\n}", "AzureGovernment"),
+            (
+                "endpoint {\n url = \"http://h\"\n azuread {\n managed_identity {\n client_id = \"x\"\n}\n}\n}",
+                "must be a UUID"
+            ),
+            (
+                "endpoint {\n url = \"http://h\"\n azuread {\n scope = \"a\\\"b\"\n sdk {\n tenant_id = \"\"\n}\n}\n}",
+                "scope"
+            ),
             ("endpoint {\n url = \"http://h\"\n protobuf_message = \"x\"\n}", "io.prometheus.write.v2.Request"),
             ("endpoint {\n url = \"http://h\"\n queue_config {\n min_shards = 0\n}\n}", "min_shards"),
             ("endpoint {\n url = \"http://h\"\n sigv4 { }\n bearer_token = \"t\"\n}", "at most one of sigv4"),

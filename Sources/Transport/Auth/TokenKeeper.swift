@@ -1,0 +1,103 @@
+import Essentials
+import NIOCore
+import Synchronization
+
+/// A token as requests carry it.
+struct AccessToken: Sendable {
+    /// The value of the `Authorization` field.
+    let header: String
+    /// When the next one is fetched, on the clock's monotonic scale; nil is never.
+    let renewalNanoseconds: Int64?
+}
+
+/// Keeps a token that many requests share: one fetch at a time, the others wait for it.
+final class TokenKeeper: Sendable {
+    typealias Fetch = @Sendable (NIODeadline) async throws(HTTPClientError) -> AccessToken
+
+    private struct State {
+        var token: AccessToken?
+        var waiting: [OneShot<Void>] = []
+        var isFetching = false
+    }
+
+    private enum Choice {
+        case use(String)
+        case fetch
+        case wait(OneShot<Void>)
+    }
+
+    private let clock: EngineClock
+    private let fetch: Fetch
+    private let state = Mutex(State())
+
+    /// Keeps what `fetch` brings until its renewal is due.
+    init(clock: EngineClock, fetch: @escaping Fetch) {
+        self.clock = clock
+        self.fetch = fetch
+    }
+
+    /// The value of the `Authorization` field; fetches a token when there is none that is still good.
+    func header(until deadline: NIODeadline) async throws(HTTPClientError) -> String {
+        while true {
+            switch choose() {
+            case .use(let header): return header
+            case .wait(let turn):
+                try await wait(for: turn)
+                guard deadline > .now() else { throw .deadlineExceeded(.authorisation) }
+            case .fetch: return try await renew(until: deadline)
+            }
+        }
+    }
+
+    /// Lets go of the token a server refused, unless another request has brought a new one already.
+    func forget(_ header: String?) {
+        state.withLock { state in
+            if state.token?.header == header { state.token = nil }
+        }
+    }
+
+    private func choose() -> Choice {
+        let now = clock.monotonicNanoseconds
+        return state.withLock { state in
+            if let token = state.token, token.renewalNanoseconds.map({ now < $0 }) ?? true {
+                return .use(token.header)
+            }
+            if state.isFetching {
+                let turn = OneShot<Void>()
+                state.waiting.append(turn)
+                return .wait(turn)
+            }
+            state.isFetching = true
+            return .fetch
+        }
+    }
+
+    private func wait(for turn: OneShot<Void>) async throws(HTTPClientError) {
+        do {
+            try await withTaskCancellationHandler {
+                try await turn.value()
+            } onCancel: {
+                turn.complete(.failure(HTTPClientError.cancelled))
+            }
+        } catch {
+            throw HTTPClientError(error, in: .authorisation)
+        }
+    }
+
+    private func renew(until deadline: NIODeadline) async throws(HTTPClientError) -> String {
+        let fetched: Result<AccessToken, HTTPClientError>
+        do throws(HTTPClientError) {
+            fetched = .success(try await fetch(deadline))
+        } catch {
+            fetched = .failure(error)
+        }
+        let waiting = state.withLock { state in
+            if case .success(let token) = fetched { state.token = token }
+            state.isFetching = false
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for turn in waiting { turn.complete(fetched.map { _ in }.mapError { $0 }) }
+        return try fetched.get().header
+    }
+}
