@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import threading
 import time
 import zlib
@@ -11,7 +12,7 @@ import zlib
 from cases_program import check_counting
 from exposition import Targets, constant, counting
 from harness import LONG, Invar, Program, Prometheus, Skip, check, free_port, request, wait_until
-from sinks import RemoteWriteSink
+from sinks import RemoteWriteSink, TokenServer
 
 
 def scrape_to(url, targets, interval="1s", extra="", rules=""):
@@ -231,3 +232,48 @@ def case_killed_and_restarted_metrics(directory):
         values = {int(value) for labels, _, value in sink.items() if "e2e_value" in labels and value == value}
         lost = [number for number in range(1, served) if number not in values]
         check(not lost, f"scrapes {lost} of {served} were lost")
+
+
+def case_cloud_identities(directory):
+    """A service account of Google Cloud and a managed identity of Azure each fetch a token and write with it."""
+    key = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "RSA"], capture_output=True, check=True, timeout=60).stdout.decode()
+    with Targets({"t": counting(10)}) as targets, TokenServer() as tokens, RemoteWriteSink() as sink:
+        credentials = os.path.join(directory, "google.json")
+        with open(credentials, "w") as file:
+            json.dump({"type": "service_account", "client_email": "writer@example", "private_key_id": "k",
+                       "private_key": key, "token_uri": tokens.url + "/google"}, file)
+        configuration = scrape_to(sink.url, targets.alloy()) + f"""
+prometheus.scrape "clouds" {{
+  targets         = {targets.alloy()}
+  forward_to      = [prometheus.remote_write.clouds.receiver]
+  scrape_interval = "1s"
+  scrape_timeout  = "1s"
+}}
+
+prometheus.remote_write "clouds" {{
+  endpoint {{
+    name = "google"
+    url  = "{sink.url}"
+    google_iam {{
+      credentials_file = "{credentials}"
+    }}
+  }}
+  endpoint {{
+    name = "azure"
+    url  = "{sink.url}"
+    azuread {{
+      managed_identity {{
+        client_id = "00000000-0000-0000-0000-000000000001"
+      }}
+    }}
+  }}
+}}
+"""
+        with Invar(directory, configuration, environment={"AZURE_POD_IDENTITY_AUTHORITY_HOST": tokens.url}) as invar:
+            wanted = {"Bearer for-google", "Bearer for-metadata-identity-oauth2-token"}
+            wait_until(lambda: wanted <= sink.authorizations, 60, "writes with both tokens")
+            check(invar.stop() == 0, "does not stop")
+            check("BEGIN" not in invar.log_text() and "Bearer" not in invar.log_text(), "a secret is in the log")
+        paths = [path for path, _, _ in tokens.asked]
+        check(sorted(paths) == ["/google", "/metadata/identity/oauth2/token"], f"tokens were asked for by {paths}")

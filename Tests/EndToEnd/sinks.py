@@ -1,5 +1,6 @@
 """Receivers that remember what they were sent, and refuse on demand."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,6 +14,7 @@ class Sink:
         self.decode = decode
         self.answer = answer
         self.bodies = []
+        self.authorizations = set()
         self.requests = 0
         self.lock = threading.Lock()
         sink = self
@@ -24,6 +26,7 @@ class Sink:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 with sink.lock:
                     sink.requests += 1
+                    sink.authorizations.add(self.headers.get("Authorization"))
                     status = sink.answer(sink.requests)
                     if status < 300:
                         sink.bodies.append(body)
@@ -71,6 +74,43 @@ class RemoteWriteSink(Sink):
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}/api/v1/write"
+
+
+class TokenServer:
+    """Grants a token named after the path to every request, and keeps what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def grant(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                path, _, query = self.path.partition("?")
+                server.asked.append((path, query, body))
+                answer = json.dumps({"access_token": "for" + path.replace("/", "-"), "expires_in": 3600}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = grant
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)
 
 
 class LokiSink(Sink):

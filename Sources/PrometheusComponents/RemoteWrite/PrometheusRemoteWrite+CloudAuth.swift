@@ -14,7 +14,8 @@ extension PrometheusRemoteWrite {
             let cloud: String = block.optional(
                 "cloud", default: "AzurePublic", "Azure cloud: `AzurePublic`, `AzureGovernment` or `AzureChina`.")
             let scope: String = block.optional(
-                "scope", default: "", "OAuth 2.0 scope of the tokens; that of the cloud's metrics ingestion by default.")
+                "scope", default: "", "OAuth 2.0 scope of the tokens; that of the cloud's metrics ingestion by default."
+            )
             let managed: Managed? = block.optionalBlock("managed_identity", "An identity the machine has.")
             let workload: Workload? = block.optionalBlock(
                 "workload_identity", "An application that proves itself by a token of the cluster it runs in.")

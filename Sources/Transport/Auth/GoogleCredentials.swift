@@ -72,7 +72,9 @@ indirect enum GoogleCredentials: Sendable {
     }
 
     private static func externalAccount(_ json: JSONValue) throws(GoogleCredentialsError) -> ExternalAccount {
-        guard let source = json["credential_source"] else { throw GoogleCredentialsError("credential_source is missing") }
+        guard let source = json["credential_source"] else {
+            throw GoogleCredentialsError("credential_source is missing")
+        }
         let subject: ExternalAccount.Subject
         if let file = source["file"]?.stringValue {
             subject = .file(file)

@@ -408,7 +408,10 @@ struct PrometheusRemoteWriteTests {
         "What is wrong is said with its name",
         arguments: [
             ("endpoint { }", "url"), ("endpoint {\n url = \"not a url\"\n}", "url"),
-            ("endpoint {\n url = \"http://h\"\n google_iam { }\n azuread {\n sdk {\n tenant_id = \"\"\n}\n}\n}", "at most one"),
+            (
+                "endpoint {\n url = \"http://h\"\n google_iam { }\n azuread {\n sdk {\n tenant_id = \"\"\n}\n}\n}",
+                "at most one"
+            ),
             ("endpoint {\n url = \"http://h\"\n azuread { }\n}", "needs one of the blocks managed_identity"),
             ("endpoint {\n url = \"http://h\"\n azuread {\n cloud = \"x\"\n}\n}", "AzureGovernment"),
             (
