@@ -30,6 +30,8 @@ final class LogEndpoint: Sendable {
     private let failures: LogLimiter
     private let work = Mutex<Task<Void, Never>?>(nil)
     private let isStopping = Atomic<Bool>(false)
+    /// False once the endpoint drains; held while a batch is taken, so that none comes after the last look.
+    private let admission = Mutex(true)
     /// Raised when a batch begins to wait.
     private let opened = WakeSignal()
 
@@ -52,8 +54,12 @@ final class LogEndpoint: Sendable {
 
     // MARK: Taking entries
 
-    /// Takes all entries of `batch`, or none when there is no room. `routes` are those of its streams.
+    /// Takes all entries of `batch`, or none when there is no room or the endpoint drains. `routes` are those of its streams.
     func offer(_ batch: LogBatch, _ routes: [StreamRoute], ticket: DeliveryTicket? = nil) -> Admission {
+        admission.withLock { isOpen in isOpen ? take(batch, routes, ticket) : .full }
+    }
+
+    private func take(_ batch: LogBatch, _ routes: [StreamRoute], _ ticket: DeliveryTicket?) -> Admission {
         guard shards.allSatisfy(\.hasRoom) else { return .full }
         let count = batch.itemCount
         guard context.memory.reserve(batch.byteCount) else { return .full }
@@ -111,6 +117,7 @@ final class LogEndpoint: Sendable {
     /// Begins to drain; returns at once.
     func stop() {
         if isStopping.exchange(true, ordering: .acquiringAndReleasing) { return }
+        admission.withLock { $0 = false }
         for shard in shards { shard.drain() }
         if let sending = work.withLock({ $0 }) { limitDrain(sending) }
     }

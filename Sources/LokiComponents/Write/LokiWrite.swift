@@ -104,42 +104,81 @@ package final class LokiWrite: Component {
 
     // MARK: Life
 
-    /// Sends until cancelled, then for as long as draining may take. New endpoints start when the old ones are drained.
+    /// Sends until cancelled, then for as long as draining may take.
     package func run() async throws {
-        try await arguments.whileCurrent(\.plan) { [self] plan in try await send(by: plan) }
+        try await arguments.whileCurrent(\.plan.wal) { [self] wal in
+            guard let wal else { return try await sendFromMemory() }
+            // The queue on disk belongs to the endpoints it was opened for.
+            try await arguments.whileCurrent(\.plan.endpoints) { [self] endpoints in
+                try await send(to: endpoints, through: wal)
+            }
+        }
     }
 
-    private func send(by plan: Plan) async throws {
-        let endpoints = plan.endpoints.map { LogEndpoint($0, context, countsHoldings: plan.wal == nil) }
-        let labels = arguments.current.externalLabels
-        let routes = StreamRoutes(externalLabels: labels)
-        let names = Self.names(of: plan.endpoints)
-        var disk: LogDiskQueue?
-        if let wal = plan.wal { disk = try await LogDiskQueue.open(wal, names: names, context) }
-        session.withLock { [disk] session in
-            session = Session(endpoints: endpoints, disk: disk, routes: routes, externalLabels: labels)
-        }
-        context.report(.healthy("sending to \(endpoints.map(\.settings.url.authority).joined(separator: ", "))"))
-        await withTaskGroup(of: Void.self) { [disk] group in
-            for endpoint in endpoints { group.addTask { await endpoint.run() } }
-            let upkeep = Task(executorPreference: context.services.executor) { await disk?.maintain() }
-            if let disk, let wal = plan.wal {
-                // Records carry the external labels already.
-                let plain = StreamRoutes(externalLabels: .empty)
-                for (endpoint, name) in zip(endpoints, names) {
-                    group.addTask { await disk.feed(endpoint, from: name, plain, drainTimeout: wal.drainTimeout) }
+    /// Follows the endpoints of the arguments: those that did not change go on with what they hold, new ones take
+    /// batches from the moment the removed ones no longer do, and the removed ones drain beside them.
+    private func sendFromMemory() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            var running: [LogEndpoint] = []
+            while true {
+                let (current, version) = arguments.snapshot
+                var former = running
+                running = []
+                for settings in current.plan.endpoints {
+                    if let index = former.firstIndex(where: { $0.settings == settings }) {
+                        running.append(former.remove(at: index))
+                    } else {
+                        let endpoint = LogEndpoint(settings, context)
+                        running.append(endpoint)
+                        group.addTask { await endpoint.run() }
+                    }
                 }
+                begin(
+                    Session(
+                        endpoints: running, disk: nil, routes: StreamRoutes(externalLabels: current.externalLabels),
+                        externalLabels: current.externalLabels))
+                for endpoint in former { endpoint.stop() }
+                do { try await arguments.change(after: version) } catch { break }
+                if arguments.current.plan.wal != nil { break }
+            }
+            session.withLock { $0 = nil }
+            for endpoint in running { endpoint.stop() }
+            await group.waitForAll()
+        }
+        try Task.checkCancellation()
+    }
+
+    private func begin(_ next: Session) {
+        session.withLock { $0 = next }
+        let hosts = next.endpoints.map(\.settings.url.authority).joined(separator: ", ")
+        context.report(.healthy("sending to \(hosts)"))
+    }
+
+    private func send(to settings: [EndpointSettings], through wal: WALSettings) async throws {
+        let endpoints = settings.map { LogEndpoint($0, context, countsHoldings: false) }
+        let labels = arguments.current.externalLabels
+        let names = Self.names(of: settings)
+        let disk = try await LogDiskQueue.open(wal, names: names, context)
+        begin(
+            Session(
+                endpoints: endpoints, disk: disk, routes: StreamRoutes(externalLabels: labels), externalLabels: labels))
+        await withTaskGroup(of: Void.self) { group in
+            let upkeep = Task(executorPreference: context.services.executor) { await disk.maintain() }
+            // Records carry the external labels already.
+            let plain = StreamRoutes(externalLabels: .empty)
+            for (endpoint, name) in zip(endpoints, names) {
+                group.addTask { await endpoint.run() }
+                group.addTask { await disk.feed(endpoint, from: name, plain, drainTimeout: wal.drainTimeout) }
             }
             await withTaskCancellationHandler {
                 await group.waitForAll()
             } onCancel: {
                 session.withLock { $0 = nil }
-                if disk == nil { for endpoint in endpoints { endpoint.stop() } }
             }
             upkeep.cancel()
             await upkeep.value
         }
-        await disk?.close()
+        await disk.close()
     }
 
     /// Names of the endpoints' queues on disk: as configured, or made from what tells endpoints apart.

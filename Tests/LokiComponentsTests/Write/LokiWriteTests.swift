@@ -288,7 +288,7 @@ struct LokiWriteTests {
         #expect(harness.finish() == [])
     }
 
-    @Test("New arguments send to the new endpoint after the old one is drained")
+    @Test("New arguments send to the new endpoint while the old one drains")
     func reload() async throws {
         let (old, new) = (try await FakeLoki(), try await FakeLoki())
         let harness = start("endpoint {\n url = \"\(old.url)\"\n batch_wait = \"1h\"\n }")
@@ -304,6 +304,26 @@ struct LokiWriteTests {
         try #require(wait(harness) { new.lines == ["new", "newer"] })
         #expect(new.pushes[1].streams == [["a": "2", "app": "x"]])
         #expect(harness.finish() == [])
+    }
+
+    @Test("A change of one endpoint leaves the others as they are, with what they hold")
+    func changeOfOneEndpoint() async throws {
+        let (kept, old, new) = (try await FakeLoki(), try await FakeLoki(), try await FakeLoki())
+        let untouched = "endpoint {\n url = \"\(kept.url)\"\n batch_wait = \"1h\"\n }\n"
+        let harness = start(untouched + "endpoint {\n url = \"\(old.url)\"\n batch_wait = \"1h\"\n }")
+        try send(batch(["one"]), harness)
+        harness.update("endpoint { url = \"\(new.url)\" }\n" + untouched)
+        // The removed endpoint sends what it has; the kept one goes on collecting for its hour.
+        #expect(wait(harness) { old.lines == ["one"] && harness.health?.message.contains(new.host) == true })
+        try send(batch(["two"]), harness)
+        try #require(wait(harness) { new.lines == ["two"] })
+        #expect(kept.attempts == 0)
+        harness.update(untouched)
+        #expect(wait(harness) { harness.health?.message.contains(new.host) == false })
+        try send(batch(["three"]), harness)
+        #expect(harness.finish() == [])
+        #expect(kept.pushes.map(\.lines) == [["one", "two", "three"]])
+        #expect(old.lines == ["one"] && new.lines == ["two"])
     }
 
     @Test("With the write-ahead log, entries outlive the process and are sent by the next one")
