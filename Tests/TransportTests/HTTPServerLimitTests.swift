@@ -1,3 +1,4 @@
+import Compression
 import Essentials
 import Synchronization
 import Testing
@@ -37,6 +38,41 @@ extension TransportTests {
             let failures = observer.failures.withLock { $0 }
             #expect(failures.filter { $0 == .headersTooLarge }.count == 2)
             #expect(failures.filter { $0 == .malformed }.count == 3)
+        }
+
+        @Test("Bodies are booked as they come and unpack; without room for more the client is told when to come again")
+        func bodiesWithinTheBudget() async throws {
+            let budget = MemoryBudget(limit: .mebibytes(1))
+            let account = budget.account("bodies")
+            let resident = budget.account("what was there before")
+            resident.book(100_000)
+            try await withServer { router in
+                router.otherwise { request in
+                    let lease = MemoryLease(account)
+                    defer { lease.release() }
+                    var body = request.body
+                    body.lease = lease
+                    let bytes = try await body.collectDecoded()
+                    #expect(account.held.bytes >= bytes.count)
+                    return .text(.ok, "\(bytes.count)")
+                }
+            } _: { server in
+                var bomb: [UInt8] = []
+                try Gzip().compress([UInt8](repeating: 0, count: 4 << 20), into: &bomb)
+                let cases: [(body: [UInt8], fields: HTTPFields, status: HTTPStatus)] = [
+                    ([UInt8](repeating: 1, count: 400_000), [:], .ok),
+                    ([UInt8](repeating: 1, count: 2 << 20), [:], .serviceUnavailable),
+                    (bomb, ["content-encoding": "gzip"], .serviceUnavailable),
+                    ([UInt8](repeating: 1, count: 500_000), [:], .ok),
+                ]
+                for (body, fields, status) in cases {
+                    let request = HTTPClientRequest.post(server.url("/"), body, type: "a/b", fields: fields)
+                    let response = try await makeClient().send(request)
+                    #expect(response.status == status)
+                    #expect(response.fields["retry-after"] == (status == .ok ? nil : "1"))
+                }
+            }
+            #expect(account.held.bytes == 0)
         }
 
         @Test("A client that never finishes its headers is cut off, whatever it trickles")

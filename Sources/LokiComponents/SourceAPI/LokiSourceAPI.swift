@@ -189,24 +189,23 @@ package final class LokiSourceAPI: Component {
         of request: HTTPServerRequest, _ respond: ([UInt8]) async throws -> HTTPServerResponse
     ) async throws -> Answer {
         let limit = arguments.current.maximumMessageSize.bytes
-        // Decoding takes about as much again.
-        let expected = 2 * min(request.body.announcedLength ?? 1 << 20, limit)
-        guard context.memory.admit(expected) else {
-            return Answer(
-                response: Self.later(.tooManyRequests, "out of memory budget", after: .seconds(1)), received: 0)
-        }
-        defer { context.memory.release(expected) }
+        let lease = MemoryLease(context.memory)
+        defer { lease.release() }
+        var incoming = request.body
+        incoming.lease = lease
         let body: [UInt8]
         do throws(HTTPBodyError) {
-            body = try await request.body.collect(upTo: limit)
+            body = try await incoming.collect(upTo: limit)
+            // Decoding takes about as much again.
+            guard lease.grow(by: body.count) else { throw .outOfMemory }
+        } catch .outOfMemory {
+            return Answer(
+                response: Self.later(.tooManyRequests, "out of memory budget", after: .seconds(1)), received: 0)
         } catch {
             guard case .tooLarge = error else { throw error }
             let message = "received message larger than max (\(request.body.announcedLength ?? limit + 1) vs \(limit))"
             return Answer(response: .text(.contentTooLarge, message + "\n"), received: 0)
         }
-        let excess = max(0, 2 * body.count - expected)
-        context.memory.book(excess)
-        defer { context.memory.release(excess) }
         return Answer(response: try await respond(body), received: body.count)
     }
 

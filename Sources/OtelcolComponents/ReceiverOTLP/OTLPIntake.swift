@@ -71,12 +71,13 @@ final class OTLPIntake: Sendable {
                 .unsupportedMediaType,
                 "415 unsupported media type, supported: [application/json, application/x-protobuf]\n")
         }
-        let expected = 2 * min(request.body.announcedLength ?? 1 << 16, server.maximumBody)
-        guard memory.admit(expected) else { return Self.failure(Self.noMemory, isJSON) }
-        defer { memory.release(expected) }
+        let lease = MemoryLease(memory)
+        defer { lease.release() }
         let batch: OTLPBatch
         do throws(HTTPBodyError) {
-            batch = try await self.batch(of: request, kind, client, isJSON, server)
+            batch = try await self.batch(of: request, kind, client, isJSON, server, lease)
+        } catch .outOfMemory {
+            return Self.failure(Self.noMemory, isJSON)
         } catch {
             // The body is too large for good; the rest is what the specification calls malformed.
             let status: HTTPStatus = error.status.code == 413 ? error.status : .badRequest
@@ -94,9 +95,9 @@ final class OTLPIntake: Sendable {
 
     private func batch(
         of request: HTTPServerRequest, _ kind: OTLPBatch.Kind, _ client: OTLPClient?, _ isJSON: Bool,
-        _ server: HTTPServerArguments
+        _ server: HTTPServerArguments, _ lease: MemoryLease
     ) async throws(HTTPBodyError) -> OTLPBatch {
-        var body = try await server.body(of: request)
+        var body = try await server.body(of: request, in: lease)
         if isJSON {
             do throws(OTLPJSONError) {
                 body = try body.withRawBytes { text throws(OTLPJSONError) in try OTLPJSON.decode(text, as: kind) }

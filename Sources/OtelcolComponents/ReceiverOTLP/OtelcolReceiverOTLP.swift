@@ -149,7 +149,7 @@ package final class OtelcolReceiverOTLP: Component {
     // MARK: gRPC
 
     private func service(_ grpc: GRPCServerArguments) -> GRPCService {
-        var service = grpc.service()
+        var service = grpc.service(memory: context.memory)
         for kind in OTLPBatch.Kind.allCases {
             service.on(kind.exportMethod) { [weak self] request throws(GRPCStatus) in
                 guard let self, let grpc = self.arguments.current.grpc else {

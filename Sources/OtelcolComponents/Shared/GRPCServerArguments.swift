@@ -53,7 +53,9 @@ struct GRPCServerArguments: Sendable, Equatable {
     }
 
     /// A service with the limits and the authenticator of the arguments, without methods.
-    func service() -> GRPCService { GRPCService(maximumMessage: maximumMessage) }
+    func service(memory: MemoryAccount) -> GRPCService {
+        GRPCService(maximumMessage: maximumMessage, memory: memory)
+    }
 
     /// Who calls; throws when the authenticator refuses.
     func client(of request: GRPCRequest) async throws(GRPCStatus) -> OTLPClient? {

@@ -81,35 +81,38 @@ struct HTTPServerArguments: Sendable, Equatable {
             authentication: authentication)
     }
 
-    /// The body with its encoding undone; throws what the client is told.
-    func body(of request: HTTPServerRequest) async throws(HTTPBodyError) -> [UInt8] {
+    /// The body with its encoding undone, booked in `lease` as it comes; throws what the client is told.
+    func body(of request: HTTPServerRequest, in lease: MemoryLease) async throws(HTTPBodyError) -> [UInt8] {
         let encoding = request.fields["content-encoding"]?.lowercased() ?? ""
         guard encodings.contains(encoding) || encoding == "identity" else {
             throw .unsupportedEncoding(encoding)
         }
-        switch encoding {
-        case "snappy", "x-snappy-framed":
-            let bytes = try await request.body.collect(upTo: maximumBody)
-            do throws(CompressionError) {
-                return try encoding == "snappy"
-                    ? Snappy.decompress(bytes, limit: maximumBody)
-                    : Snappy.decompressFramed(bytes, limit: maximumBody)
-            } catch .limitExceeded {
-                throw .tooLarge(limit: maximumBody)
-            } catch {
-                throw .malformed("\(error)")
+        var incoming = request.body
+        incoming.lease = lease
+        guard ["snappy", "x-snappy-framed", "zlib", "lz4"].contains(encoding) else {
+            return try await incoming.collectDecoded(upTo: maximumBody)
+        }
+        let packed = try await incoming.collect(upTo: maximumBody)
+        let bytes = try unpack(packed, encoding)
+        guard lease.grow(by: bytes.count - packed.count) else { throw .outOfMemory }
+        return bytes
+    }
+}
+
+extension HTTPServerArguments {
+    /// Undoes an encoding that is unpacked as a whole.
+    private func unpack(_ bytes: [UInt8], _ encoding: String) throws(HTTPBodyError) -> [UInt8] {
+        do throws(CompressionError) {
+            switch encoding {
+            case "snappy": return try Snappy.decompress(bytes, limit: maximumBody)
+            case "x-snappy-framed": return try Snappy.decompressFramed(bytes, limit: maximumBody)
+            case "lz4": return try LZ4.decompressFrames(bytes, limit: maximumBody)
+            default: return try Deflate.decompress(bytes, limit: maximumBody)
             }
-        case "zlib", "lz4":
-            let bytes = try await request.body.collect(upTo: maximumBody)
-            do throws(CompressionError) {
-                return try encoding == "lz4"
-                    ? LZ4.decompressFrames(bytes, limit: maximumBody) : Deflate.decompress(bytes, limit: maximumBody)
-            } catch .limitExceeded {
-                throw .tooLarge(limit: maximumBody)
-            } catch {
-                throw .malformed("\(error)")
-            }
-        default: return try await request.body.collectDecoded(upTo: maximumBody)
+        } catch .limitExceeded {
+            throw .tooLarge(limit: maximumBody)
+        } catch {
+            throw .malformed("\(error)")
         }
     }
 }

@@ -1,3 +1,5 @@
+package import Essentials
+
 /// A unary call as its handler sees it.
 package struct GRPCRequest: Sendable {
     /// The method's path, such as `/opentelemetry.proto.collector.trace.v1.TraceService/Export`.
@@ -23,11 +25,14 @@ package struct GRPCService: Sendable {
 
     private var handlers: [String: Handler] = [:]
     private let maximumMessage: Int
+    private let memory: MemoryAccount?
     private let gate: Gate?
 
-    /// `maximumMessage` bounds a message in bytes, both as it comes and decompressed.
-    package init(maximumMessage: Int, gate: Gate? = nil) {
+    /// `maximumMessage` bounds a message in bytes, both as it comes and decompressed. Messages are booked in `memory`
+    /// as they come, until the handler has answered; without room the call ends as unavailable.
+    package init(maximumMessage: Int, memory: MemoryAccount? = nil, gate: Gate? = nil) {
         self.maximumMessage = maximumMessage
+        self.memory = memory
         self.gate = gate
     }
 
@@ -66,16 +71,24 @@ package struct GRPCService: Sendable {
                 .unimplemented,
                 "grpc: Decompressor is not installed for grpc-encoding \"\(request.fields["grpc-encoding"] ?? "")\"")
         }
+        let lease = memory.map { MemoryLease($0) }
+        defer { lease?.release() }
+        var incoming = request.body
+        incoming.lease = lease
         let body: [UInt8]
         do throws(HTTPBodyError) {
-            body = try await request.body.collect(upTo: maximumMessage + GRPCFrame.headerCount)
+            body = try await incoming.collect(upTo: maximumMessage + GRPCFrame.headerCount)
         } catch {
             switch error {
             case .tooLarge: throw GRPCFrame.tooLarge(request.body.announcedLength ?? maximumMessage + 1, maximumMessage)
+            case .outOfMemory: throw GRPCStatus(.unavailable, "\(error)")
             default: throw GRPCStatus(.internal, "\(error)")
             }
         }
         let message = try GRPCFrame.decode(body, encoding: encoding, limit: maximumMessage)
+        guard lease?.grow(by: message.count - body.count) ?? true else {
+            throw GRPCStatus(.unavailable, "\(HTTPBodyError.outOfMemory)")
+        }
         return try await handler(
             GRPCRequest(
                 path: request.rawPath, metadata: request.fields, message: message,

@@ -211,7 +211,9 @@ package final class HTTPServer: Sendable {
         do {
             return try await route(request)
         } catch let error as HTTPBodyError {
-            return .text(error.status, "\(error)\n")
+            var response = HTTPServerResponse.text(error.status, "\(error)\n")
+            if error == .outOfMemory { response.fields["retry-after"] = "1" }
+            return response
         } catch {
             log("\(request.method) \(request.rawPath): \(error)")
             return .text(error is CancellationError ? .serviceUnavailable : .internalServerError, "internal error\n")

@@ -1,5 +1,5 @@
 import Compression
-import Essentials
+package import Essentials
 import NIOCore
 import NIOHTTP1
 
@@ -24,7 +24,7 @@ package struct HTTPServerRequest: Sendable {
     /// The values of `{name}` in the route's pattern, percent-decoded.
     package internal(set) var parameters: [String: String] = [:]
     /// The body; empty when the request has none.
-    package let body: HTTPServerBody
+    package var body: HTTPServerBody
 
     init(_ exchange: ServerExchange, maximumBodyBytes: Int) {
         let head = exchange.head
@@ -72,6 +72,8 @@ package enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible 
     case unsupportedEncoding(String)
     /// Compressed bytes that cannot be decompressed: 400.
     case malformed(String)
+    /// The memory budget has no room for more of it: 503, to be sent again later.
+    case outOfMemory
 
     package var description: String {
         switch self {
@@ -79,6 +81,7 @@ package enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible 
         case .interrupted(let reason): "request body interrupted: \(reason)"
         case .unsupportedEncoding(let name): "unsupported content encoding \(name)"
         case .malformed(let reason): "malformed request body: \(reason)"
+        case .outOfMemory: "no room for the request body in the memory budget: send it again later"
         }
     }
 
@@ -88,6 +91,7 @@ package enum HTTPBodyError: Error, Sendable, Equatable, CustomStringConvertible 
         case .tooLarge: .contentTooLarge
         case .interrupted, .malformed: .badRequest
         case .unsupportedEncoding: .unsupportedMediaType
+        case .outOfMemory: .serviceUnavailable
         }
     }
 }
@@ -98,6 +102,11 @@ package struct HTTPServerBody: Sendable, AsyncSequence {
 
     let exchange: ServerExchange
     let defaultLimit: Int
+    /// Where the bytes that `collect` and `collectDecoded` gather are booked as they come.
+    ///
+    /// Whoever sets it holds the lease for as long as it holds the bytes. Without room the collection ends with
+    /// `HTTPBodyError.outOfMemory`.
+    package var lease: MemoryLease?
 
     /// The length announced, nil when the body is chunked.
     package var announcedLength: Int? {
@@ -123,6 +132,7 @@ package struct HTTPServerBody: Sendable, AsyncSequence {
         bytes.reserveCapacity(Swift.min(announcedLength ?? 0, 1 << 20))
         while let chunk = try await chunk() {
             guard bytes.count + chunk.readableBytes <= limit else { throw .tooLarge(limit: limit) }
+            guard hasRoom(for: chunk.readableBytes) else { throw .outOfMemory }
             bytes.append(contentsOf: chunk.readableBytesView)
         }
         return bytes
@@ -143,7 +153,8 @@ package struct HTTPServerBody: Sendable, AsyncSequence {
         var bytes: [UInt8] = []
         do throws(CompressionError) {
             while let chunk = try await chunkForDecoding() {
-                try decoder.decode(Array(chunk.readableBytesView), into: &bytes)
+                try decoder.push(Array(chunk.readableBytesView))
+                try pull(from: decoder, into: &bytes)
             }
             try decoder.finish(into: &bytes)
         } catch .limitExceeded {
@@ -155,6 +166,20 @@ package struct HTTPServerBody: Sendable, AsyncSequence {
         if let failure = exchange.readFailure { throw failure }
         return bytes
     }
+
+    /// Takes what the decoder has, piece by piece, so that a small body that unpacks to a large one is refused early.
+    private func pull(from decoder: ContentDecoder, into bytes: inout [UInt8]) throws(CompressionError) {
+        while true {
+            let count = try decoder.pull(into: &bytes, atMost: 64 * 1024)
+            if count == 0 { return }
+            guard hasRoom(for: count) else {
+                exchange.note(.outOfMemory)
+                throw .truncated
+            }
+        }
+    }
+
+    private func hasRoom(for count: Int) -> Bool { lease?.grow(by: count) ?? true }
 
     private func chunk() async throws(HTTPBodyError) -> ByteBuffer? {
         do {
