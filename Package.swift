@@ -172,7 +172,7 @@ let package = Package(
         tests("Compression"),
         tests("TextFormats"),
         tests("AlloySyntax", ["TextFormats"]),
-        tests("Telemetry"),
+        tests("Telemetry", ["Essentials"]),
         tests("SelfMetrics"),
         tests("Wire", ["Telemetry", "Compression"]),
         tests("Storage", ["Essentials"]),

@@ -54,6 +54,9 @@ package struct LabelSet: @unchecked Sendable {
     package var count: Int { Int(storage?.header.count ?? 0) }
     package var isEmpty: Bool { storage == nil }
 
+    /// Whether both are copies of one set and so share its bytes.
+    package func isCopy(of other: LabelSet) -> Bool { storage === other.storage }
+
     /// A hash of all bytes, computed once. Not stable between processes.
     package var hash: UInt64 { storage?.header.hash ?? Self.emptyHash }
 

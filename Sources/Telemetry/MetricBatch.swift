@@ -60,32 +60,29 @@ package struct MetricBatch: Batch {
         values.append(value)
     }
 
+    /// The same samples of a table whose series stand at the same indices; the columns stay shared.
+    package mutating func move(to newTable: SeriesTable) { table = newTable }
+
     /// The same samples with other refs into another table: `mapping[ref]` is the new ref, or nil where dropped.
     /// Returns the number of samples (histograms included) that were dropped.
-    package mutating func remap(to newTable: SeriesTable, dropping: Bool, _ mapping: (SeriesRef) -> SeriesRef?) -> Int {
+    package mutating func remap(to newTable: SeriesTable, _ mapping: (SeriesRef) -> SeriesRef?) -> Int {
         let before = itemCount
         table = newTable
-        if dropping {
-            var kept = 0
-            let rows = series.count
-            var keptRows: [Int] = []
-            let needsRows = !timestamps.isUniform
-            if needsRows { keptRows.reserveCapacity(rows) }
-            for row in 0..<rows {
-                guard let ref = mapping(series[row]) else { continue }
-                series[kept] = ref
-                values[kept] = values[row]
-                if needsRows { keptRows.append(row) }
-                kept += 1
-            }
-            series.removeLast(rows - kept)
-            values.removeLast(rows - kept)
-            if needsRows { timestamps.keep(keptRows) }
-        } else {
-            for row in series.indices {
-                if let ref = mapping(series[row]) { series[row] = ref }
-            }
+        var kept = 0
+        let rows = series.count
+        var keptRows: [Int] = []
+        let needsRows = !timestamps.isUniform
+        if needsRows { keptRows.reserveCapacity(rows) }
+        for row in 0..<rows {
+            guard let ref = mapping(series[row]) else { continue }
+            series[kept] = ref
+            values[kept] = values[row]
+            if needsRows { keptRows.append(row) }
+            kept += 1
         }
+        series.removeLast(rows - kept)
+        values.removeLast(rows - kept)
+        if needsRows { timestamps.keep(keptRows) }
         histograms = histograms.compactMap { sample in
             mapping(sample.series).map {
                 HistogramSample(series: $0, timestamp: sample.timestamp, histogram: sample.histogram)

@@ -1,3 +1,4 @@
+package import Essentials
 import Synchronization
 
 /// Applies a change of labels to batches by transforming each series once, not each sample.
@@ -17,10 +18,17 @@ package final class SeriesMapper: Sendable {
             var indices: [UInt32] = []
             var droppedSeries = 0
             var scratch = LabelSetBuilder()
+            /// Bytes of the budget this mapping holds.
+            var booked = 0
         }
 
         static let dropped = UInt32.max
         let state = Mutex(State())
+        private let account: MemoryAccount?
+
+        init(_ account: MemoryAccount?) { self.account = account }
+
+        deinit { account?.release(state.withLock { $0.booked }) }
     }
 
     private struct Entry {
@@ -35,11 +43,20 @@ package final class SeriesMapper: Sendable {
         var sweepAt = 64
     }
 
+    /// What a series costs besides the bytes of its labels: its indices and its place in the table.
+    private static let bytesPerSeries = 24
+
     private let transform: Transform
+    private let account: MemoryAccount?
     private let transformed = Atomic<Int>(0)
     private let tables = Mutex(Tables())
 
-    package init(_ transform: @escaping Transform) { self.transform = transform }
+    /// What is remembered is booked in `account`: it cannot be refused, as it is what makes a sample cheap to pass on,
+    /// but sources are slowed down for it.
+    package init(account: MemoryAccount? = nil, _ transform: @escaping Transform) {
+        self.account = account
+        self.transform = transform
+    }
 
     /// Changes the labels of `batch` and returns the number of samples dropped. `now` is any clock's time, for
     /// ``forget(usedBefore:untilAtMost:)``.
@@ -52,10 +69,17 @@ package final class SeriesMapper: Sendable {
                 state.writer.startEpoch()
                 state.indices.removeAll(keepingCapacity: true)
                 state.droppedSeries = 0
+                account?.release(state.booked)
+                state.booked = 0
             }
             extend(&state, with: source)
+            if state.droppedSeries == 0 {
+                // Every series got the index it has in the source.
+                batch.move(to: state.writer.table)
+                return 0
+            }
             let indices = state.indices
-            return batch.remap(to: state.writer.table, dropping: state.droppedSeries > 0) { ref in
+            return batch.remap(to: state.writer.table) { ref in
                 let own = indices[Int(ref)]
                 return own == Mapping.dropped ? nil : own
             }
@@ -92,15 +116,21 @@ package final class SeriesMapper: Sendable {
 
     private func extend(_ state: inout Mapping.State, with source: SeriesTable) {
         guard state.indices.count < source.count else { return }
-        transformed.add(source.count - state.indices.count, ordering: .relaxed)
+        let new = source.count - state.indices.count
+        transformed.add(new, ordering: .relaxed)
+        var bytes = new * Self.bytesPerSeries
         for index in state.indices.count..<source.count {
-            if let labels = transform(source[SeriesRef(index)], &state.scratch) {
+            let former = source[SeriesRef(index)]
+            if let labels = transform(former, &state.scratch) {
+                if !labels.isCopy(of: former) { bytes += labels.encodedByteCount }
                 state.indices.append(state.writer.append(labels))
             } else {
                 state.indices.append(Mapping.dropped)
                 state.droppedSeries += 1
             }
         }
+        account?.book(bytes)
+        state.booked += bytes
     }
 
     private func mapping(for identity: SeriesTable.Identity, _ now: Int64) -> Mapping {
@@ -114,7 +144,7 @@ package final class SeriesMapper: Sendable {
                 tables.entries = tables.entries.filter { $0.value.source != nil }
                 tables.sweepAt = max(64, tables.entries.count * 2)
             }
-            let mapping = Mapping()
+            let mapping = Mapping(account)
             tables.entries[key] = Entry(source: identity, mapping: mapping, lastUse: now)
             return mapping
         }

@@ -1,3 +1,4 @@
+import Essentials
 import Telemetry
 import Testing
 
@@ -43,6 +44,39 @@ struct SeriesMapperTests {
         #expect(mapper.mappedCount == 3)
     }
 
+    @Test("Without drops the columns are shared; what is remembered is booked until its source starts over or is gone")
+    func sharingAndBooks() {
+        let budget = MemoryBudget(limit: .mebibytes(1))
+        let account = budget.account("relabel")
+        let mapper = SeriesMapper(account: account) { labels, scratch in
+            scratch.reset(to: labels)
+            scratch.set("added", to: "1")
+            return scratch.finish()
+        }
+        var writer = SeriesTable.Writer()
+        let refs = (0..<10).map { writer.append(LabelSet([("a", "\($0)")])) }
+        let incoming = MetricBatch(table: writer.table, refs: refs)
+        var batch = incoming
+        #expect(mapper.apply(to: &batch) == 0)
+        #expect(text(batch)[3] == #"{a="3", added="1"} 3.0 5"#)
+        let addresses = [incoming, batch].map { one in one.values.withUnsafeBufferPointer { $0.baseAddress } }
+        #expect(addresses[0] == addresses[1])
+        let bytes = (0..<10).reduce(0) { $0 + batch.table[SeriesRef($1)].encodedByteCount }
+        #expect(account.held.bytes > bytes && account.held.bytes < bytes + 10 * 64)
+        var repeated = incoming
+        let before = account.held.bytes
+        _ = mapper.apply(to: &repeated)
+        #expect(account.held.bytes == before)
+
+        writer.startEpoch()
+        var next = MetricBatch(table: writer.table, refs: [writer.append(LabelSet([("b", "1")]))])
+        next.move(to: writer.table)
+        _ = mapper.apply(to: &next, at: 1)
+        #expect(account.held.bytes < before)
+        mapper.forget(usedBefore: 2, untilAtMost: 0)
+        #expect(account.held.bytes == 0)
+    }
+
     @Test("A new epoch starts over, views of the old one stay valid")
     func epochs() {
         let mapper = mapper()
@@ -83,5 +117,13 @@ struct SeriesMapperTests {
         #expect(mapper.forget(usedBefore: 5, untilAtMost: 1) == 1)
         #expect(mapper.forget(usedBefore: 5, untilAtMost: 0) == 0)
         withExtendedLifetime((kept, late)) {}
+    }
+}
+
+extension MetricBatch {
+    /// One sample for each of `refs`, valued by its place, at 5 ms.
+    fileprivate init(table: SeriesTable, refs: [SeriesRef]) {
+        self.init(table: table)
+        for (index, ref) in refs.enumerated() { append(ref, Double(index), at: 5) }
     }
 }

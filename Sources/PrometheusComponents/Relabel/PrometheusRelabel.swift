@@ -78,7 +78,7 @@ package final class PrometheusRelabel: Component {
             "alloy_prometheus_relabel_cache_ttl_evictions", "Series forgotten because their source was silent.")
         size = metrics.gauge("alloy_prometheus_relabel_cache_size", "Series remembered.")
         let rules = arguments.current.rules
-        mapper = Mutex((rules, Self.makeMapper(rules)))
+        mapper = Mutex((rules, Self.makeMapper(rules, context.memory)))
         receiver.install { [weak self] (batch: MetricBatch) async throws(DeliveryError) in
             guard let self else { throw .retry("prometheus.relabel has stopped") }
             try await self.relabel(batch)
@@ -89,7 +89,7 @@ package final class PrometheusRelabel: Component {
 
     package func argumentsChanged() {
         let rules = arguments.current.rules
-        mapper.withLock { if $0.rules != rules { $0 = (rules, Self.makeMapper(rules)) } }
+        mapper.withLock { if $0.rules != rules { $0 = (rules, Self.makeMapper(rules, context.memory)) } }
         context.export(Exports(receiver: receiver, rules: RelabelRules(rules)))
     }
 
@@ -123,8 +123,8 @@ package final class PrometheusRelabel: Component {
         written.add(batch.itemCount)
     }
 
-    private static func makeMapper(_ rules: Relabeling) -> SeriesMapper {
-        SeriesMapper { labels, scratch in
+    private static func makeMapper(_ rules: Relabeling, _ memory: MemoryAccount) -> SeriesMapper {
+        SeriesMapper(account: memory) { labels, scratch in
             guard let changed = rules.apply(to: labels, scratch: &scratch), !changed.isEmpty else { return nil }
             return changed
         }

@@ -38,13 +38,16 @@ final class EndpointWriter: Sendable {
 
     private let state: Mutex<State>
     private let clock: EngineClock
+    private let memory: MemoryAccount?
 
-    init(_ configuration: Configuration, shards: Int, clock: EngineClock) {
+    /// What is remembered of series is booked in `memory`.
+    init(_ configuration: Configuration, shards: Int, clock: EngineClock, memory: MemoryAccount? = nil) {
         self.clock = clock
+        self.memory = memory
         state = Mutex(
             State(
                 configuration: configuration, encoder: RemoteWriteEncoder(configuration.encoding),
-                mapper: Self.makeMapper(configuration),
+                mapper: Self.makeMapper(configuration, memory),
                 layout: QueuedRequest.Layout(session: .random(in: 0 ... .max), generation: 0, shards: shards)))
     }
 
@@ -55,7 +58,7 @@ final class EndpointWriter: Sendable {
             if before == configuration { return }
             if before.encoding != configuration.encoding { state.encoder = RemoteWriteEncoder(configuration.encoding) }
             if before.externalLabels != configuration.externalLabels || before.relabeling != configuration.relabeling {
-                state.mapper = Self.makeMapper(configuration)
+                state.mapper = Self.makeMapper(configuration, memory)
             }
             state.configuration = configuration
         }
@@ -78,11 +81,11 @@ final class EndpointWriter: Sendable {
         mapper?.forget(usedBefore: clock.monotonicNanoseconds - Duration.seconds(600).nanoseconds, untilAtMost: 0)
     }
 
-    private static func makeMapper(_ configuration: Configuration) -> SeriesMapper? {
+    private static func makeMapper(_ configuration: Configuration, _ memory: MemoryAccount?) -> SeriesMapper? {
         let external = configuration.externalLabels
         let rules = configuration.relabeling
         if external.isEmpty, rules.isEmpty { return nil }
-        return SeriesMapper { labels, scratch in
+        return SeriesMapper(account: memory) { labels, scratch in
             var labels = labels
             if !external.isEmpty {
                 scratch.reset(to: labels)

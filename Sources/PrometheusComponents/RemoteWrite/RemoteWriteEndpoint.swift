@@ -95,7 +95,8 @@ final class RemoteWriteEndpoint: Sendable {
         id = Receiver<MetricBatch>(ledger: environment.ledger).id
         directory = "\(environment.directory)/\(Self.directoryName(key))"
         writer = EndpointWriter(
-            settings.writing, shards: settings.endpoint.queue.minimumShards, clock: environment.clock)
+            settings.writing, shards: settings.endpoint.queue.minimumShards, clock: environment.clock,
+            memory: environment.memory)
         sender = RequestSender(settings, environment)
         shownMetrics = Mutex(Self.makeMetrics(key, settings, environment))
         reports = FailureReports(environment.log, endpoint: key, clock: environment.clock)
