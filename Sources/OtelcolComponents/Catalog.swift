@@ -10,6 +10,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolConnectorSpanLogs.self,
     OtelcolConnectorSpanMetrics.self,
     OtelcolExporterDebug.self,
+    OtelcolExporterLoki.self,
     OtelcolExporterOTLP.self,
     OtelcolExporterOTLPHTTP.self,
     OtelcolProcessorAttributes.self,

@@ -16,7 +16,21 @@ enum OTLPText {
         }
     }
 
-    private static func tree(_ value: OTLPAnyValue) -> JSONValue {
+    /// The same text of a value that owns its content.
+    static func string(_ value: OTLPAnyValue) -> String {
+        switch value {
+        case .empty: ""
+        case .string(let bytes): String(decoding: bytes, as: UTF8.self)
+        case .bool(let flag): flag ? "true" : "false"
+        case .int(let number): String(number)
+        case .double(let number): GoNumber.formatFloat(number, "f", precision: -1)
+        case .bytes(let bytes): Base64.encode(bytes)
+        case .array, .map: JSONWriter(escapesHTML: true, sortsKeys: true).text(tree(value))
+        }
+    }
+
+    /// The value as JSON: bytes in base64, numbers JSON cannot carry as null.
+    static func tree(_ value: OTLPAnyValue) -> JSONValue {
         switch value {
         case .empty: return .null
         case .string(let bytes): return .string(String(decoding: bytes, as: UTF8.self))

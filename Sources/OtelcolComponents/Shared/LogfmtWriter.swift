@@ -31,6 +31,19 @@ struct LogfmtWriter {
         }
     }
 
+    /// Adds a pair whose value owns its content.
+    mutating func append(_ key: UnsafeRawBufferPointer, owned value: OTLPAnyValue) {
+        switch value {
+        case .empty: append(key, .empty)
+        case .array, .map: append(key, .string(OTLPBytes.empty))
+        case .string(let text): text.withUnsafeBytes { append(key, .string($0)) }
+        case .bytes(let content): content.withUnsafeBytes { append(key, .bytes($0)) }
+        case .bool(let value): append(key, .bool(value))
+        case .int(let value): append(key, .int(value))
+        case .double(let value): append(key, .double(value))
+        }
+    }
+
     /// As Go prints numbers: scientific below 1e-4 and from 1e21 on.
     private static func text(_ value: Double) -> String {
         let isPlain = value == 0 || (value.magnitude >= 1e-4 && value.magnitude < 1e21)
