@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 
-from harness import ROOT, Invar, Skip, check, free_port, wait_until
+from harness import ROOT, Invar, Skip, check, free_port, request, wait_until
+from sinks import LokiSink
 
 PYTHON = os.environ.get("INVAR_PYTHON", os.path.join(ROOT, ".venv", "bin", "python"))
 PREVIEW = ["--stability.level=public-preview"]
@@ -134,3 +135,46 @@ def case_otlp_queue_survives_kill(directory):
         with Invar(directory, configuration(peer.ports["http"]), PREVIEW):
             problems = json.loads(peer.process.stdout.readline() or '["the peer has died"]')
             check(not problems, f"after the kill: {problems}")
+
+
+def case_otlp_logs_to_loki(directory):
+    """Log records of OTLP arrive at a Loki as entries with the labels their hints name."""
+    port = free_port()
+    record = {
+        "timeUnixNano": "1700000000000000001", "severityNumber": 17, "body": {"stringValue": "out of stock"},
+        "attributes": [{"key": "loki.attribute.labels", "value": {"stringValue": "shop.zone"}},
+                       {"key": "shop.zone", "value": {"stringValue": "eu"}},
+                       {"key": "item", "value": {"intValue": "7"}}],
+    }
+    export = {"resourceLogs": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+        "scopeLogs": [{"logRecords": [record]}]}]}
+    with LokiSink() as sink:
+        configuration = f"""
+otelcol.receiver.otlp "in" {{
+  http {{
+    endpoint = "127.0.0.1:{port}"
+  }}
+  output {{
+    logs = [otelcol.exporter.loki.out.input]
+  }}
+}}
+otelcol.exporter.loki "out" {{
+  forward_to = [loki.write.out.receiver]
+}}
+loki.write "out" {{
+  endpoint {{
+    url = "{sink.url}"
+  }}
+}}
+"""
+        with Invar(directory, configuration) as invar:
+            status, _ = request(
+                port, "/v1/logs", "POST", json.dumps(export), {"Content-Type": "application/json"})
+            check(status == 200, f"the export is answered with {status}")
+            wait_until(lambda: sink.items(), 30, "the entry at the receiver")
+            check(invar.stop() == 0, "does not stop")
+        labels, time, line = sink.items()[0]
+        check(labels == '{exporter="OTLP", job="shop", level="ERROR", shop_zone="eu"}', labels)
+        check(time == 1700000000000000001, time)
+        check(line == '{"body":"out of stock","attributes":{"item":7},"resources":{"service.name":"shop"}}', line)
