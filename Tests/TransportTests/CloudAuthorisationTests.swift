@@ -53,8 +53,8 @@ extension TransportTests {
                 let root = server.url("/").text
                 func authoriser(
                     _ identity: AzureADSettings.Identity, scope: String? = nil, _ environment: [String: String] = [:]
-                ) -> AzureAuthoriser {
-                    AzureAuthoriser(
+                ) -> TokenAuthoriser {
+                    TokenAuthoriser.azureAD(
                         AzureADSettings(identity, scope: scope), userAgent: "invar", on: loops, clock: clock,
                         authority: root
                     ) { environment[$0] }
@@ -113,7 +113,7 @@ extension TransportTests {
                     return .json(.unauthorized, Array(json.utf8))
                 }
             } _: { server in
-                let authoriser = AzureAuthoriser(
+                let authoriser = TokenAuthoriser.azureAD(
                     AzureADSettings(.application(clientID: "a", clientSecret: Secret("hidden"), tenantID: "t")),
                     userAgent: "invar", on: loops, clock: .manual(), authority: server.url("/").text
                 ) { _ in nil }
@@ -248,8 +248,8 @@ extension TransportTests {
             #expect(!description.contains("hidden"))
         }
 
-        func google(file: String?, _ environment: [String: String] = [:]) -> GoogleAuthoriser {
-            GoogleAuthoriser(
+        func google(file: String?, _ environment: [String: String] = [:]) -> TokenAuthoriser {
+            TokenAuthoriser.googleIAM(
                 GoogleIAMSettings(credentialsFile: file), userAgent: "invar", on: loops, clock: .manual()
             ) { environment[$0] }
         }

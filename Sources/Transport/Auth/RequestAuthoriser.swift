@@ -21,10 +21,11 @@ func makeAuthoriser(
     case .none: nil
     case .basic(let username, let password): BasicAuthoriser(username: username, password: password)
     case .credentials(let type, let credentials): CredentialsAuthoriser(type: type, credentials: credentials)
-    case .oauth2(let oauth2): OAuth2Authoriser(oauth2, userAgent: settings.userAgent, on: loops, clock: clock)
+    case .oauth2(let oauth2): TokenAuthoriser.oauth2(oauth2, userAgent: settings.userAgent, on: loops, clock: clock)
     case .sigV4(let sigV4): SigV4Authoriser(sigV4, on: loops, clock: clock)
-    case .azureAD(let azure): AzureAuthoriser(azure, userAgent: settings.userAgent, on: loops, clock: clock)
-    case .googleIAM(let google): GoogleAuthoriser(google, userAgent: settings.userAgent, on: loops, clock: clock)
+    case .azureAD(let azure): TokenAuthoriser.azureAD(azure, userAgent: settings.userAgent, on: loops, clock: clock)
+    case .googleIAM(let google):
+        TokenAuthoriser.googleIAM(google, userAgent: settings.userAgent, on: loops, clock: clock)
     }
 }
 

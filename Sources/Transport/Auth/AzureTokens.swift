@@ -2,37 +2,26 @@ import Essentials
 import Glibc
 import NIOCore
 
-/// Fetches tokens of Microsoft Entra ID and puts them on requests.
-///
-/// Protocols: "Microsoft identity platform and the OAuth 2.0 client credentials flow" (secret and federated token) and
-/// "How to use managed identities for Azure resources on an Azure VM to acquire an access token" (instance metadata
-/// and App Service). A token is renewed at half of its life, as Prometheus does.
-final class AzureAuthoriser: RequestAuthoriser {
-    private let keeper: TokenKeeper
-
-    init(
+extension TokenAuthoriser {
+    /// Fetches tokens of Microsoft Entra ID and puts them on requests.
+    ///
+    /// Protocols: "Microsoft identity platform and the OAuth 2.0 client credentials flow" (secret and federated token) and
+    /// "How to use managed identities for Azure resources on an Azure VM to acquire an access token" (instance metadata
+    /// and App Service). A token is renewed at half of its life, as Prometheus does.
+    static func azureAD(
         _ settings: AzureADSettings, userAgent: String, on loops: EventLoops, clock: EngineClock,
         authority: String? = nil,
         environment: @escaping @Sendable (String) -> String? = { name in getenv(name).map { String(cString: $0) } }
-    ) {
+    ) -> TokenAuthoriser {
         var own = HTTPClientSettings()
         own.userAgent = userAgent
         let source = AzureTokenSource(
             settings: settings, client: TokenClient("azuread", own, on: loops, clock: clock),
             authority: authority ?? settings.cloud.authority,
             environment: { name in environment(name).flatMap { $0.isEmpty ? nil : $0 } })
-        keeper = TokenKeeper(clock: clock) { deadline throws(HTTPClientError) in
+        return TokenAuthoriser(clock: clock) { deadline throws(HTTPClientError) in
             try await source.token(until: deadline)
         }
-    }
-
-    func authorise(_ request: inout HTTPClientRequest, until deadline: NIODeadline) async throws(HTTPClientError) {
-        request.fields["authorization"] = try await keeper.header(until: deadline)
-    }
-
-    func isRefreshable(after request: HTTPClientRequest) -> Bool {
-        keeper.forget(request.fields["authorization"])
-        return true
     }
 }
 

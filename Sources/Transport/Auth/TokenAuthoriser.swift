@@ -10,8 +10,9 @@ struct AccessToken: Sendable {
     let renewalNanoseconds: Int64?
 }
 
-/// Keeps a token that many requests share: one fetch at a time, the others wait for it.
-final class TokenKeeper: Sendable {
+/// Puts a token on requests that many of them share: one is fetched at a time, the others wait for it. After 401 the
+/// next is fetched.
+final class TokenAuthoriser: RequestAuthoriser {
     typealias Fetch = @Sendable (NIODeadline) async throws(HTTPClientError) -> AccessToken
 
     private struct State {
@@ -36,8 +37,21 @@ final class TokenKeeper: Sendable {
         self.fetch = fetch
     }
 
+    func authorise(_ request: inout HTTPClientRequest, until deadline: NIODeadline) async throws(HTTPClientError) {
+        request.fields["authorization"] = try await header(until: deadline)
+    }
+
+    /// Lets go of the token a server refused, unless another request has brought a new one already.
+    func isRefreshable(after request: HTTPClientRequest) -> Bool {
+        let used = request.fields["authorization"]
+        state.withLock { state in
+            if state.token?.header == used { state.token = nil }
+        }
+        return true
+    }
+
     /// The value of the `Authorization` field; fetches a token when there is none that is still good.
-    func header(until deadline: NIODeadline) async throws(HTTPClientError) -> String {
+    private func header(until deadline: NIODeadline) async throws(HTTPClientError) -> String {
         while true {
             switch choose() {
             case .use(let header): return header
@@ -46,13 +60,6 @@ final class TokenKeeper: Sendable {
                 guard deadline > .now() else { throw .deadlineExceeded(.authorisation) }
             case .fetch: return try await renew(until: deadline)
             }
-        }
-    }
-
-    /// Lets go of the token a server refused, unless another request has brought a new one already.
-    func forget(_ header: String?) {
-        state.withLock { state in
-            if state.token?.header == header { state.token = nil }
         }
     }
 

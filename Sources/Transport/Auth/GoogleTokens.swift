@@ -4,35 +4,24 @@ import Glibc
 import NIOCore
 import TextFormats
 
-/// Fetches tokens of Google Cloud and puts them on requests.
-///
-/// Credentials are looked for as Google's libraries do: the file given, `GOOGLE_APPLICATION_CREDENTIALS`, the file
-/// `gcloud auth application-default login` writes, the metadata server of the machine. A token is renewed a minute
-/// before its end, and after 401.
-final class GoogleAuthoriser: RequestAuthoriser {
-    private let keeper: TokenKeeper
-
-    init(
+extension TokenAuthoriser {
+    /// Fetches tokens of Google Cloud and puts them on requests.
+    ///
+    /// Credentials are looked for as Google's libraries do: the file given, `GOOGLE_APPLICATION_CREDENTIALS`, the file
+    /// `gcloud auth application-default login` writes, the metadata server of the machine. A token is renewed a minute
+    /// before its end, and after 401.
+    static func googleIAM(
         _ settings: GoogleIAMSettings, userAgent: String, on loops: EventLoops, clock: EngineClock,
         environment: @escaping @Sendable (String) -> String? = { name in getenv(name).map { String(cString: $0) } }
-    ) {
+    ) -> TokenAuthoriser {
         var own = HTTPClientSettings()
         own.userAgent = userAgent
         let source = GoogleTokenSource(
             settings: settings, client: TokenClient("google_iam", own, on: loops, clock: clock), clock: clock,
             environment: { name in environment(name).flatMap { $0.isEmpty ? nil : $0 } })
-        keeper = TokenKeeper(clock: clock) { deadline throws(HTTPClientError) in
+        return TokenAuthoriser(clock: clock) { deadline throws(HTTPClientError) in
             try await source.token(until: deadline)
         }
-    }
-
-    func authorise(_ request: inout HTTPClientRequest, until deadline: NIODeadline) async throws(HTTPClientError) {
-        request.fields["authorization"] = try await keeper.header(until: deadline)
-    }
-
-    func isRefreshable(after request: HTTPClientRequest) -> Bool {
-        keeper.forget(request.fields["authorization"])
-        return true
     }
 }
 

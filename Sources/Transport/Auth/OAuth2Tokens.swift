@@ -2,31 +2,22 @@ import Essentials
 import NIOCore
 import Synchronization
 
-/// Fetches tokens by the client-credentials grant (RFC 6749, 4.4) and puts them on requests.
-///
-/// One token is fetched at a time, ten seconds before the old one ends, and again after 401. Whether the token server
-/// wants the client's secret in the `Authorization` field or in the body is found out once.
-final class OAuth2Authoriser: RequestAuthoriser {
-    private let keeper: TokenKeeper
-
-    init(_ settings: OAuth2Settings, userAgent: String, on loops: EventLoops, clock: EngineClock) {
+extension TokenAuthoriser {
+    /// Fetches tokens by the client-credentials grant (RFC 6749, 4.4) and puts them on requests.
+    ///
+    /// One token is fetched at a time, ten seconds before the old one ends, and again after 401. Whether the token server
+    /// wants the client's secret in the `Authorization` field or in the body is found out once.
+    static func oauth2(
+        _ settings: OAuth2Settings, userAgent: String, on loops: EventLoops, clock: EngineClock
+    ) -> TokenAuthoriser {
         var own = HTTPClientSettings()
         own.tls = settings.tls
         own.proxy = settings.proxy
         own.userAgent = userAgent
         let source = OAuth2TokenSource(settings, TokenClient("oauth2", own, on: loops, clock: clock))
-        keeper = TokenKeeper(clock: clock) { deadline throws(HTTPClientError) in
+        return TokenAuthoriser(clock: clock) { deadline throws(HTTPClientError) in
             try await source.token(until: deadline)
         }
-    }
-
-    func authorise(_ request: inout HTTPClientRequest, until deadline: NIODeadline) async throws(HTTPClientError) {
-        request.fields["authorization"] = try await keeper.header(until: deadline)
-    }
-
-    func isRefreshable(after request: HTTPClientRequest) -> Bool {
-        keeper.forget(request.fields["authorization"])
-        return true
     }
 }
 
