@@ -138,8 +138,8 @@ package final class LokiWrite: Component {
                         endpoints: running, disk: nil, routes: StreamRoutes(externalLabels: current.externalLabels),
                         externalLabels: current.externalLabels))
                 for endpoint in former { endpoint.stop() }
+                // Cancelled at the end, and when the write-ahead log is switched on.
                 do { try await arguments.change(after: version) } catch { break }
-                if arguments.current.plan.wal != nil { break }
             }
             session.withLock { $0 = nil }
             for endpoint in running { endpoint.stop() }

@@ -47,7 +47,7 @@ struct LokiConversion {
         rest.filter { !LokiHints.isUsed($0.key, labels) }
         attributes.filter { !LokiHints.isUsed($0.key, labels) }
         let line = LokiLine(record: record, scope: scope, attributes: attributes, resource: rest)
-        let set = LabelSet(labels.map { (LokiHints.labelName($0.key), $0.value) }.sorted { $0.0 < $1.0 })
+        let set = LabelSet(labels.sorted { $0.key < $1.key }.map { (LokiHints.labelName($0.key), $0.value) })
         let stream = entries.stream(for: set)
         line.text(format).withUnsafeBytes { entries.append($0, stream: stream, timestamp: time(of: record)) }
     }

@@ -326,6 +326,26 @@ struct LokiWriteTests {
         #expect(old.lines == ["one"] && new.lines == ["two"])
     }
 
+    @Test("The write-ahead log can be switched on and off while the component runs")
+    func switchingTheLog() async throws {
+        let loki = try await FakeLoki()
+        let endpoint = "endpoint { url = \"\(loki.url)\" }\n"
+        let harness = start(endpoint)
+        let queue = harness.services.storagePath + "/loki.write.test/wal"
+        var wanted: [String] = []
+        for round in 0..<4 {
+            let isOn = round % 2 == 1
+            if round > 0 { harness.update(isOn ? endpoint + "wal { enabled = true }" : endpoint) }
+            if isOn { #expect(wait(harness) { (try? Files.list(queue))?.isEmpty == false }) }
+            wanted.append("round \(round)")
+            // While one way gives place to the other, senders are told to come again.
+            #expect(harness.settle(until: { (try? send(batch(["round \(round)"]), harness)) != nil }))
+            #expect(wait(harness) { loki.lines == wanted })
+            #expect(!harness.hasEnded)
+        }
+        #expect(harness.finish() == [])
+    }
+
     @Test("With the write-ahead log, entries outlive the process and are sent by the next one")
     func diskQueue() async throws {
         let directory = TemporaryDirectory()
