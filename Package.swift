@@ -163,7 +163,10 @@ let package = Package(
         // Mutated inputs for every reader of untrusted bytes; never part of the program
         .executableTarget(
             name: "fuzz",
-            dependencies: ["AlloySyntax", "Compression", "Essentials", "Storage", "Telemetry", "TextFormats", "Wire"],
+            dependencies: [
+                "AlloySyntax", "Compression", "Essentials", "LokiComponents", "Storage", "Telemetry", "TextFormats",
+                "Transport", "Wire",
+            ],
             path: "Fuzz", exclude: ["Corpus"], swiftSettings: swiftSettings),
 
         // Tests

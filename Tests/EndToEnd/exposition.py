@@ -14,6 +14,7 @@ class Targets:
         self.bodies = bodies
         self.served = {name: 0 for name in bodies}
         self.started = {name: 0 for name in bodies}
+        self.connections = 0
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
         self.thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
@@ -28,6 +29,7 @@ class Targets:
         self.loop.run_forever()
 
     async def _serve(self, reader, writer):
+        self.connections += 1
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -50,6 +52,7 @@ class Targets:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError):
             pass
         finally:
+            self.connections -= 1
             writer.close()
 
     async def _serve_raw(self, writer, status, headers, chunks):

@@ -50,7 +50,7 @@ def case_metrics_survive_sigkill(directory):
                     invar.kill()
                     kills.append(time.monotonic())
                 # A response may still be on its way to a process that is gone.
-                time.sleep(0.1)
+                wait_until(lambda: targets.connections == 0, 30, "the targets to notice the kill")
                 for name in names:
                     excused[name].update((targets.served[name], targets.started[name]))
             with Invar(directory, configuration, port=port) as invar:
@@ -108,7 +108,8 @@ def case_logs_survive_sigkill(directory):
                 kills.append(time.monotonic())
         with Invar(directory, configuration, port=port) as invar:
             pushers_ready(push_port)
-            time.sleep(0.5)
+            before = {pusher: len(pusher.acknowledged) for pusher in pushers}
+            wait_until(lambda: all(len(p.acknowledged) > before[p] for p in pushers), 60, "more lines of every client")
             for pusher in pushers:
                 pusher.stop()
             wait_until_empty(invar, "loki.write.w", 60)

@@ -117,7 +117,9 @@ def case_full_disk(directory):
                     pusher.start()
                 wait_until(lambda: any(p.answers.get(503, 0) + p.answers.get(429, 0) for p in pushers), 60,
                            "a client to be told to wait")
-                time.sleep(1)
+                refused = sum(p.answers.get(503, 0) + p.answers.get(429, 0) for p in pushers)
+                wait_until(lambda: sum(p.answers.get(503, 0) + p.answers.get(429, 0) for p in pushers) > refused + 5, 60,
+                           "more refusals")
                 before = sum(len(p.acknowledged) for p in pushers)
                 check(all(p.without_wait == 0 for p in pushers), "a refusal without Retry-After")
                 check(set().union(*(p.answers for p in pushers)) <= {204, 429, 503}, f"{[p.answers for p in pushers]}")
@@ -177,23 +179,26 @@ def case_start_with_a_large_backlog(directory):
         }
         """
 
-    def start(where):
+    def start(where, waiting):
         begun = time.monotonic()
         with Invar(where, configuration) as invar:
             wait_until(lambda: "prometheus.remote_write.w" in invar.components() and
                        invar.components()["prometheus.remote_write.w"]["health"]["state"] == "healthy", 30, "health")
             seconds = time.monotonic() - begun
-            time.sleep(3)
+            if waiting:
+                wait_until(lambda: (invar.metric("prometheus_remote_storage_samples_retried_total",
+                                                 component_id="prometheus.remote_write.w") or 0) > 0,
+                           30, "the backlog to be offered to the receiver")
             book = check_books(invar)["prometheus.remote_write.w"]
             memory = invar.memory("VmHWM")
             invar.kill()
         return seconds, memory, book
 
     os.makedirs(f"{directory}/empty")
-    empty = start(f"{directory}/empty")
+    empty = start(f"{directory}/empty", waiting=False)
     queue = f"{directory}/full/data/prometheus.remote_write.w/queue/main-{segments.fnv32('main'):08x}"
     samples = make_backlog(queue, gibibytes)
-    full = start(f"{directory}/full")
+    full = start(f"{directory}/full", waiting=True)
     more = full[1] - empty[1]
     print(f"# {gibibytes} GiB, {samples} samples: {full[0]:.2f} s (empty {empty[0]:.2f} s), {more / (1 << 20):.1f} MiB more")
     check(full[2]["restored"] == samples, f"restored {full[2]['restored']} of {samples}")

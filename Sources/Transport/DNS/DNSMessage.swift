@@ -39,21 +39,21 @@ package struct DNSRecord: Sendable, Equatable {
 }
 
 /// A DNS message that breaks its format.
-struct DNSFormatError: Error, Equatable { let reason: String }
+package struct DNSFormatError: Error, Equatable { let reason: String }
 
 /// Messages of RFC 1035 (section 4) with the OPT record of RFC 6891 in queries.
-struct DNSMessage: Equatable {
+package struct DNSMessage: Equatable {
     var id: UInt16
     var isResponse = false
     var isTruncated = false
     var isAuthoritative = false
     var responseCode: UInt8 = 0
-    var questionName = ""
+    package private(set) var questionName = ""
     var questionType = DNSRecordType.a
-    var answers: [DNSRecord] = []
+    package var answers: [DNSRecord] = []
 
     /// A query for `name`, which may lack the final dot; asks for UDP answers up to 4096 bytes.
-    static func query(_ name: String, _ type: DNSRecordType, id: UInt16) throws(DNSFormatError) -> [UInt8] {
+    package static func query(_ name: String, _ type: DNSRecordType, id: UInt16) throws(DNSFormatError) -> [UInt8] {
         var bytes: [UInt8] = [UInt8(id >> 8), UInt8(truncatingIfNeeded: id), 1, 0, 0, 1, 0, 0, 0, 0, 0, 1]
         try append(name, to: &bytes)
         bytes += [UInt8(type.rawValue >> 8), UInt8(truncatingIfNeeded: type.rawValue), 0, 1]
@@ -79,7 +79,7 @@ struct DNSMessage: Equatable {
     init(id: UInt16) { self.id = id }
 
     /// Decodes a message; every length and pointer is checked.
-    init(decoding bytes: [UInt8]) throws(DNSFormatError) {
+    package init(decoding bytes: [UInt8]) throws(DNSFormatError) {
         var reader = DNSReader(bytes)
         id = try reader.short()
         let flags = try reader.short()

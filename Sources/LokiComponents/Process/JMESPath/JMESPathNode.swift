@@ -1,15 +1,16 @@
-import TextFormats
+package import TextFormats
 
 /// A JMESPath expression, compiled: the language of the JMESPath Community specification (jmespath.site), which adds
 /// arithmetic, `let`, `$` and string functions to the original.
-struct JMESPath: Sendable {
+package struct JMESPath: Sendable {
     let text: String
     let root: Node
 
     /// The keys, when the expression only steps from object to object by name.
     let keys: [String]?
 
-    init(_ text: String) throws(JMESPathError) {
+    /// Compiles an expression.
+    package init(_ text: String) throws(JMESPathError) {
         self.text = text
         var parser = try JMESPathParser(text)
         root = try parser.parse()
@@ -17,7 +18,7 @@ struct JMESPath: Sendable {
     }
 
     /// What the expression finds in `document`.
-    func search(_ document: JSONValue) throws(JMESPathError) -> JSONValue {
+    package func search(_ document: JSONValue) throws(JMESPathError) -> JSONValue {
         var evaluation = JMESPathEvaluation(document: document)
         return try evaluation.value(of: root, at: document)
     }
@@ -73,8 +74,8 @@ struct JMESPath: Sendable {
 }
 
 /// What is wrong with an expression or its use.
-struct JMESPathError: Error, Sendable, CustomStringConvertible {
+package struct JMESPathError: Error, Sendable, CustomStringConvertible {
     let message: String
     init(_ message: String) { self.message = message }
-    var description: String { message }
+    package var description: String { message }
 }
