@@ -18,7 +18,14 @@ package struct OTLPOutput: Block, Sendable, Equatable {
         traces = Self.read("traces", "Consumers traces are sent to.", .traces, from: &block)
     }
 
-    private static func read(
+    fileprivate init(logs: Fanout<OTLPBatch>) {
+        let none = Fanout<OTLPBatch>([], signal: .logs, ledger: nil)
+        self.logs = logs
+        metrics = none
+        traces = none
+    }
+
+    fileprivate static func read(
         _ name: String, _ doc: String, _ kind: OTLPBatch.Kind, from block: inout BlockReader
     ) -> Fanout<OTLPBatch> {
         let receivers: [Receiver<OTLPBatch>] = block.optional(name, default: [], doc)
@@ -42,5 +49,17 @@ package struct OTLPOutput: Block, Sendable, Equatable {
     package func deliver(_ batch: inout OTLPBatch) async throws(DeliveryError) {
         if batch.itemCount == 0 { return }
         try await self[batch.kind].deliver(&batch)
+    }
+}
+
+/// The `output` block of components that send logs on and nothing else.
+package struct LogOutput: Block, Sendable, Equatable {
+    package static let doc = "Where logs are sent."
+
+    /// The same with lists of the other signals, which are empty.
+    package let outputs: OTLPOutput
+
+    package init(from block: inout BlockReader) {
+        outputs = OTLPOutput(logs: OTLPOutput.read("logs", "Consumers logs are sent to.", .logs, from: &block))
     }
 }

@@ -26,8 +26,12 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolProcessorRedaction.self,
     OtelcolProcessorSpan.self,
     OtelcolProcessorTransform.self,
+    OtelcolReceiverFluentForward.self,
+    OtelcolReceiverInfluxDB.self,
+    OtelcolReceiverJaeger.self,
     OtelcolReceiverLoki.self,
     OtelcolReceiverOTLP.self,
     OtelcolReceiverPrometheus.self,
+    OtelcolReceiverZipkin.self,
     OtelcolStorageFile.self,
 ]

@@ -19,12 +19,13 @@ import cases_metrics
 import cases_otel
 import cases_performance
 import cases_program
+import cases_protocols
 from harness import BINARY, Directory, Failure, Skip
 
 
 def all_cases():
     for module in (
-        cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_kubernetes,
+        cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_protocols, cases_kubernetes,
         cases_console,
     ):
         for name, case in list(vars(module).items()):

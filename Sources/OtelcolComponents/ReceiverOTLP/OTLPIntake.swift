@@ -10,24 +10,15 @@ import Wire
 ///
 /// OTLP specification 1.7: "OTLP/gRPC Response", "OTLP/HTTP Response".
 final class OTLPIntake: Sendable {
-    private let output: @Sendable () -> OTLPOutput
-    private let ledger: ComponentLedger
     private let memory: MemoryAccount
-    private let http: ReceiverMetrics
-    private let grpc: ReceiverMetrics
+    private let http: ReceiverDelivery
+    private let grpc: ReceiverDelivery
 
-    init<Exports: WritableBlock>(
-        _ context: Context<Exports>, receiver: String, output: @escaping @Sendable () -> OTLPOutput
-    ) {
-        self.output = output
-        ledger = context.ledger
+    init<Exports: WritableBlock>(_ context: Context<Exports>, output: @escaping @Sendable () -> OTLPOutput) {
         memory = context.memory
-        http = ReceiverMetrics(context.metrics, receiver: receiver, transport: "http")
-        grpc = ReceiverMetrics(context.metrics, receiver: receiver, transport: "grpc")
+        http = ReceiverDelivery(context, transport: "http", output: output)
+        grpc = ReceiverDelivery(context, transport: "grpc", output: output)
     }
-
-    private static let noMemory = DeliveryError.overloaded(
-        retryAfter: .seconds(1), "data refused due to high memory usage")
 
     // MARK: gRPC
 
@@ -44,7 +35,7 @@ final class OTLPIntake: Sendable {
             throw GRPCStatus(.internal, "grpc: error unmarshalling request: \(error)")
         }
         do throws(DeliveryError) {
-            try await deliver(batch, grpc)
+            try await grpc.offer(batch)
             return OTLPResponse().encoded
         } catch {
             switch error.kind {
@@ -77,14 +68,14 @@ final class OTLPIntake: Sendable {
         do throws(HTTPBodyError) {
             batch = try await self.batch(of: request, kind, client, isJSON, server, lease)
         } catch .outOfMemory {
-            return Self.failure(Self.noMemory, isJSON)
+            return Self.failure(ReceiverDelivery.noMemory, isJSON)
         } catch {
             // The body is too large for good; the rest is what the specification calls malformed.
             let status: HTTPStatus = error.status.code == 413 ? error.status : .badRequest
             return Self.failure(status, 3, "\(error)", isJSON)
         }
         do throws(DeliveryError) {
-            try await deliver(batch, http)
+            try await http.offer(batch)
         } catch {
             return Self.failure(error, isJSON)
         }
@@ -110,34 +101,6 @@ final class OTLPIntake: Sendable {
         } catch {
             throw .malformed("\(error)")
         }
-    }
-
-    private func deliver(_ batch: OTLPBatch, _ metrics: ReceiverMetrics) async throws(DeliveryError) {
-        if batch.itemCount == 0 { return }
-        let bytes = batch.byteCount
-        guard memory.admit(bytes) else {
-            metrics.refused(batch)
-            throw Self.noMemory
-        }
-        defer { memory.release(bytes) }
-        var moving = batch
-        let output = output()
-        do throws(DeliveryError) {
-            try await output.deliver(&moving)
-        } catch {
-            metrics.refused(batch)
-            if error.isRetryable, error.anyTaken {
-                // The client comes again with everything, but these have been passed on.
-                ledger.originated(batch.itemCount)
-                ledger.delivered(batch.itemCount)
-            } else if !error.isRetryable {
-                ledger.originated(batch.itemCount)
-                output[batch.kind].giveUp(batch, after: error)
-            }
-            throw error
-        }
-        ledger.originated(batch.itemCount)
-        metrics.accepted(batch)
     }
 
     // MARK: Failures

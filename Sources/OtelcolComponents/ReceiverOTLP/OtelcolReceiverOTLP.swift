@@ -79,7 +79,7 @@ package final class OtelcolReceiverOTLP: Component {
     package init(_ arguments: Live<Arguments>, _ context: Context<NoValues>) throws {
         self.arguments = arguments
         self.context = context
-        intake = OTLPIntake(context, receiver: context.componentID) { arguments.current.output }
+        intake = OTLPIntake(context) { arguments.current.output }
     }
 
     package var debugInfo: DebugInfo { DebugInfo(grpc: grpcAddress.text, http: httpAddress.text) }

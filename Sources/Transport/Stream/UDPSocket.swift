@@ -33,11 +33,12 @@ package final class UDPSocket: Sendable {
 
     /// Receives what is sent to `address`.
     package static func bind(
-        _ address: SocketAddress, receiveBuffer: ByteCount = .mebibytes(1), on loops: EventLoops
+        _ address: SocketAddress, receiveBuffer: ByteCount = .mebibytes(1), kernelBuffer: ByteCount? = nil,
+        on loops: EventLoops
     ) async throws(TransportError) -> UDPSocket {
         let queue = DatagramQueue(capacity: receiveBuffer.bytes)
         do {
-            let bootstrap = bootstrap(queue, loops)
+            let bootstrap = bootstrap(queue, loops, kernelBuffer)
             guard case .host(let host, let port) = address else {
                 throw TransportError.bind(address: address.text, reason: "not an internet address")
             }
@@ -46,7 +47,8 @@ package final class UDPSocket: Sendable {
                 do {
                     channel = try await bootstrap.bind(host: "::", port: port).get()
                 } catch let error as IOError where error.errnoCode != 98 && error.errnoCode != 13 {
-                    channel = try await Self.bootstrap(queue, loops).bind(host: "0.0.0.0", port: port).get()
+                    channel = try await Self.bootstrap(queue, loops, kernelBuffer).bind(host: "0.0.0.0", port: port)
+                        .get()
                 }
             } else {
                 channel = try await bootstrap.bind(host: host, port: port).get()
@@ -75,8 +77,16 @@ package final class UDPSocket: Sendable {
         }
     }
 
-    private static func bootstrap(_ queue: DatagramQueue, _ loops: EventLoops) -> DatagramBootstrap {
-        DatagramBootstrap(group: loops.group)
+    private static func bootstrap(
+        _ queue: DatagramQueue, _ loops: EventLoops, _ kernelBuffer: ByteCount? = nil
+    ) -> DatagramBootstrap {
+        var bootstrap = DatagramBootstrap(group: loops.group)
+        if let kernelBuffer {
+            let size = SocketOptionValue(clamping: kernelBuffer.bytes)
+            bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: size)
+        }
+        return
+            bootstrap
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65_536))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
