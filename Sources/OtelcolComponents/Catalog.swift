@@ -25,6 +25,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolProcessorProbabilisticSampler.self,
     OtelcolProcessorRedaction.self,
     OtelcolProcessorSpan.self,
+    OtelcolProcessorTailSampling.self,
     OtelcolProcessorTransform.self,
     OtelcolReceiverFluentForward.self,
     OtelcolReceiverInfluxDB.self,
