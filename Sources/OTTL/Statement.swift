@@ -1,4 +1,5 @@
 package import Telemetry
+package import Wire
 
 /// A compiled statement: an editor and the condition it runs under.
 package struct OTTLStatement: Sendable {
@@ -53,6 +54,32 @@ package struct OTTLCondition: Sendable {
     /// Whether the condition holds. Throws ``OTTLError`` when it could not be computed.
     @inline(__always)
     package func holds(_ frame: OTTLFrame) throws -> Bool { try condition(frame) }
+}
+
+/// A compiled expression whose value is a number.
+package struct OTTLNumberExpression: Sendable {
+    /// The expression as written.
+    package let text: String
+    private let evaluate: @Sendable (OTTLFrame) throws -> Datum
+
+    /// Compiles `text` for a context, as ``OTTLStatement/init(_:in:requiresPrefix:)``.
+    package init(_ text: String, in context: OTTLContext) throws(OTTLError) {
+        let compiler = Compiler(context: context, requiresPrefix: false)
+        self.text = text
+        evaluate = try locating(text) {
+            var parser = try Parser(text)
+            return try compiler.expression(try parser.valueExpression()).evaluate
+        }
+    }
+
+    /// The number; throws ``OTTLError`` when it could not be computed or is none.
+    package func number(_ frame: OTTLFrame) throws -> OTLPNumber {
+        switch try evaluate(frame) {
+        case .int(let value), .duration(let value): return .int(value)
+        case .double(let value): return .double(value)
+        default: throw OTTLError("\(text) is no number")
+        }
+    }
 }
 
 private func locating<Result>(_ text: String, _ body: () throws -> Result) throws(OTTLError) -> Result {
