@@ -186,7 +186,7 @@ struct ConverterTests {
     @Test("There is a case for every converter")
     func complete() {
         let texts = Self.cases.map(\.0).joined(separator: " ")
-        let elsewhere: Set = ["IsRootSpan", "HasAttrKeyOnDatapoint", "HasAttrOnDatapoint"]
+        let elsewhere: Set = ["IsRootSpan", "HasAttrKeyOnDatapoint", "HasAttrOnDatapoint", "AdjustedCount"]
         for name in Functions.converters.keys where !elsewhere.contains(name) {
             #expect(texts.contains(name + "("), "\(name)")
         }
@@ -212,6 +212,10 @@ struct ConverterTests {
 
     @Test("Questions about the record itself")
     func records() throws {
+        #expect(try Fixture.value("AdjustedCount()", of: Fixture.traces(), in: .span) == 1.0)
+        for (state, count) in [("ot=th:8", 2.0), ("a=b, ot=rv:1;th:c", 4), ("ot=th:0", 1), ("ot=th:x", 1), ("th:8", 1)] {
+            #expect(Array(state.utf8).withUnsafeBytes { SamplingThreshold.adjustedCount($0) } == count, "\(state)")
+        }
         #expect(try Fixture.value("IsRootSpan()", of: Fixture.traces(), in: .span) == true)
         let metric = Fixture.metric(.gauge, [{ $0.attributes.set("a" as OTLPKey, to: "b") }])
         #expect(try Fixture.value("HasAttrKeyOnDatapoint(\"a\")", of: metric, in: .metric) == true)
