@@ -16,6 +16,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolExporterLoki.self,
     OtelcolExporterOTLP.self,
     OtelcolExporterOTLPHTTP.self,
+    OtelcolExporterPrometheus.self,
     OtelcolProcessorAttributes.self,
     OtelcolProcessorBatch.self,
     OtelcolProcessorCumulativeToDelta.self,

@@ -1,5 +1,5 @@
 /// Units as OTLP writes them (UCUM, case sensitive) and as Prometheus spells them in names.
-enum MetricUnits {
+package enum MetricUnits {
     private static let words: [(ucum: String, word: String)] = [
         ("d", "days"), ("h", "hours"), ("min", "minutes"), ("s", "seconds"), ("ms", "milliseconds"),
         ("us", "microseconds"), ("ns", "nanoseconds"),
@@ -29,8 +29,8 @@ enum MetricUnits {
     static func ucum(ofWord word: String) -> String { unitsByWord[word] ?? word }
 
     /// The word for a UCUM unit; units that are not known stay.
-    static func word(ofUnit unit: String) -> String { wordsByUnit[unit] ?? unit }
+    package static func word(ofUnit unit: String) -> String { wordsByUnit[unit] ?? unit }
 
     /// The word for a unit behind a slash, in the singular.
-    static func rateWord(ofUnit unit: String) -> String { rates[unit] ?? unit }
+    package static func rateWord(ofUnit unit: String) -> String { rates[unit] ?? unit }
 }
