@@ -213,7 +213,8 @@ struct ConverterTests {
     @Test("Questions about the record itself")
     func records() throws {
         #expect(try Fixture.value("AdjustedCount()", of: Fixture.traces(), in: .span) == 1.0)
-        for (state, count) in [("ot=th:8", 2.0), ("a=b, ot=rv:1;th:c", 4), ("ot=th:0", 1), ("ot=th:x", 1), ("th:8", 1)] {
+        for (state, count) in [("ot=th:8", 2.0), ("a=b, ot=rv:1;th:c", 4), ("ot=th:0", 1), ("ot=th:x", 1), ("th:8", 1)]
+        {
             #expect(Array(state.utf8).withUnsafeBytes { SamplingThreshold.adjustedCount($0) } == count, "\(state)")
         }
         #expect(try Fixture.value("IsRootSpan()", of: Fixture.traces(), in: .span) == true)

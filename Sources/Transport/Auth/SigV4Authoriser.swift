@@ -1,4 +1,4 @@
-import Essentials
+package import Essentials
 import Glibc
 import NIOCore
 import Synchronization
@@ -39,7 +39,10 @@ final class SigV4Authoriser: RequestAuthoriser {
         signer.sign(&request, at: clock.wallMilliseconds / 1_000)
     }
 
-    func isRefreshable(after request: HTTPClientRequest) -> Bool {
+    func isRefreshable(after request: HTTPClientRequest) -> Bool { forgetSession() }
+
+    /// Whether there was a session to forget.
+    func forgetSession() -> Bool {
         session.withLock { session in
             defer { session = nil }
             return session != nil
@@ -69,7 +72,7 @@ final class SigV4Authoriser: RequestAuthoriser {
         let base = try baseCredentials()
         if let role = settings.roleARN, !role.isEmpty {
             guard let base else { throw .authorisation("sigv4: no credentials to assume \(role) with") }
-            return try await assume(role, with: base, region, until: deadline)
+            return try await assume(role, with: base, settings.stsRegion ?? region, until: deadline)
         }
         if let base { return base }
         if let file = environment("AWS_WEB_IDENTITY_TOKEN_FILE"), let role = environment("AWS_ROLE_ARN") {
@@ -119,7 +122,7 @@ final class SigV4Authoriser: RequestAuthoriser {
     ) async throws(HTTPClientError) -> AWSCredentials {
         var items: [(name: String, value: String)] = [
             ("Action", "AssumeRole"), ("Version", "2011-06-15"), ("RoleArn", role),
-            ("RoleSessionName", "invar"), ("DurationSeconds", "3600"),
+            ("RoleSessionName", settings.sessionName), ("DurationSeconds", "3600"),
         ]
         if let id = settings.externalID { items.append(("ExternalId", id)) }
         var request = HTTPClientRequest.post(
@@ -202,6 +205,23 @@ final class SigV4Authoriser: RequestAuthoriser {
         parts.tm_sec = numbers[5]
         return Int64(timegm(&parts))
     }
+}
+
+/// Signs requests of others than the HTTP client's own settings ask for.
+package final class AWSRequestSigner: Sendable {
+    private let authoriser: SigV4Authoriser
+
+    package init(_ settings: SigV4Settings, on loops: EventLoops, clock: EngineClock) {
+        authoriser = SigV4Authoriser(settings, on: loops, clock: clock)
+    }
+
+    /// Adds the fields of AWS Signature Version 4 to `request`, whose body is the one that is sent.
+    package func sign(_ request: inout HTTPClientRequest) async throws(HTTPClientError) {
+        try await authoriser.authorise(&request, until: .now() + .seconds(30))
+    }
+
+    /// After an answer of 401: forgets the session of an assumed role; whether there was one.
+    package func forgetSession() -> Bool { authoriser.forgetSession() }
 }
 
 /// The sections of AWS's configuration files.

@@ -114,6 +114,10 @@ package struct SigV4Settings: Sendable, Equatable {
     package var roleARN: String?
     /// Sent when assuming the role.
     package var externalID: String?
+    /// The name of the session of the assumed role.
+    package var sessionName = "invar"
+    /// The region whose STS is asked; nil for the one signed for.
+    package var stsRegion: String?
     /// Ask the FIPS endpoint of STS.
     package var usesFIPSEndpoint = false
     /// The service signed for.
