@@ -87,6 +87,7 @@ let package = Package(
         // Level 2: substrates
         module("Wire", ["Telemetry", "Compression", "TextFormats"]),
         module("Storage", ["CLinux", "SelfMetrics", "TextFormats"]),
+        module("LogSources"),
         module("OTTL", ["AlloySyntax", "Telemetry", "Wire", "TextFormats"]),
         module(
             "Transport",
@@ -104,8 +105,8 @@ let package = Package(
 
         // Level 4: families
         module("DiscoveryComponents", kit + kubernetes),
-        module("LokiComponents", kit + kubernetes),
-        module("OtelcolComponents", kit + ["CCrypt", "OTTL"]),
+        module("LokiComponents", kit + kubernetes + ["LogSources"]),
+        module("OtelcolComponents", kit + ["CCrypt", "LogSources", "OTTL"]),
         module("PlatformComponents", kit + kubernetes),
         module("PrometheusComponents", kit + kubernetes),
         module("PrometheusExporters", kit + ["CLinux", "CNode"]),
@@ -183,8 +184,8 @@ let package = Package(
         tests("Kubernetes", kit + ["KubernetesKit", "TestKit"]),
         tests("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats", "TestKit"]),
         tests("DiscoveryComponents", kit + kubernetes + ["TestKit"]),
-        tests("LokiComponents", kit + kubernetes + ["TestKit"]),
-        tests("OtelcolComponents", kit + ["TestKit"]),
+        tests("LokiComponents", kit + kubernetes + ["LogSources", "TestKit"]),
+        tests("OtelcolComponents", kit + ["LogSources", "TestKit"]),
         tests("OTTL", ["Essentials", "Telemetry", "Wire", "TextFormats"]),
         tests("PlatformComponents", kit + kubernetes + ["TestKit"]),
         tests("PrometheusComponents", kit + kubernetes + ["TestKit"]),

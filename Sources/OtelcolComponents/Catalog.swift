@@ -40,6 +40,8 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolReceiverLoki.self,
     OtelcolReceiverOTLP.self,
     OtelcolReceiverPrometheus.self,
+    OtelcolReceiverSyslog.self,
+    OtelcolReceiverTCPLog.self,
     OtelcolReceiverZipkin.self,
     OtelcolStorageFile.self,
 ]

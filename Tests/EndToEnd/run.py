@@ -18,6 +18,7 @@ import cases_kubernetes
 import cases_logs
 import cases_metrics
 import cases_otel
+import cases_otel_logs
 import cases_outputs
 import cases_performance
 import cases_program
@@ -27,7 +28,8 @@ from harness import BINARY, Directory, Failure, Skip
 
 def all_cases():
     for module in (
-        cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_protocols, cases_derived, cases_outputs, cases_kubernetes,
+        cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_otel_logs, cases_protocols,
+        cases_derived, cases_outputs, cases_kubernetes,
         cases_console,
     ):
         for name, case in list(vars(module).items()):

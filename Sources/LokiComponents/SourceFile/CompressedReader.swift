@@ -1,5 +1,6 @@
 import Compression
 import Essentials
+import LogSources
 import Telemetry
 
 /// Reads the lines of a compressed file from its beginning to its end. Blocks.

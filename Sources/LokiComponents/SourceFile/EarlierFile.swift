@@ -1,5 +1,6 @@
 import Essentials
 import Glibc
+import LogSources
 import Storage
 
 /// A file that was read in an earlier life of the process, to be found again by what it is.

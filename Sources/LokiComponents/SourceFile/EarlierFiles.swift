@@ -1,3 +1,4 @@
+import LogSources
 import Storage
 import Synchronization
 

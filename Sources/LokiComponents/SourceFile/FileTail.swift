@@ -1,5 +1,6 @@
 import Compression
 import Essentials
+import LogSources
 import Storage
 import Telemetry
 

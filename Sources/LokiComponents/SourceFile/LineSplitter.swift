@@ -1,4 +1,5 @@
 import Glibc
+import LogSources
 import Telemetry
 
 /// Cuts bytes into lines and adds them to batches.
@@ -84,19 +85,5 @@ struct LineSplitter {
             LogEntry(
                 stream: stream, timestamp: timestamp, lineOffset: offset, lineLength: batch.arena.count - offset))
         timestamp &+= 1
-    }
-}
-
-extension Array where Element == UInt8 {
-    /// Appends up to `capacity` bytes that `fill` writes; `fill` returns how many it wrote.
-    mutating func appendUninitialized(_ capacity: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Int) {
-        append(addingCapacity: capacity) { span in
-            span.withUnsafeMutableBufferPointer { buffer, initialized in
-                let room = UnsafeMutableRawBufferPointer(
-                    start: buffer.baseAddress.map { UnsafeMutableRawPointer($0 + initialized) },
-                    count: Swift.min(capacity, buffer.count - initialized))
-                initialized += Swift.min(Swift.max(0, fill(room)), room.count)
-            }
-        }
     }
 }

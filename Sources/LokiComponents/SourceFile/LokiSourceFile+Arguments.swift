@@ -2,6 +2,7 @@ package import AlloySyntax
 import ComponentKit
 import Compression
 package import Essentials
+import LogSources
 import Telemetry
 
 extension LokiSourceFile {

@@ -1,6 +1,7 @@
 import AlloySyntax
 package import ComponentKit
 import Essentials
+import LogSources
 import SelfMetrics
 import Storage
 import Telemetry

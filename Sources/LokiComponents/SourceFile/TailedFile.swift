@@ -1,4 +1,5 @@
 import Essentials
+import LogSources
 import SelfMetrics
 import Storage
 import Synchronization

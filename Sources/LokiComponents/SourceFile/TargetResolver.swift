@@ -1,5 +1,6 @@
 import ComponentKit
 import Essentials
+import LogSources
 import Storage
 import Telemetry
 import Wire

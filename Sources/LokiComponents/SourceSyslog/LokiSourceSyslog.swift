@@ -1,6 +1,7 @@
 package import AlloySyntax
 package import ComponentKit
 import Essentials
+import LogSources
 import SelfMetrics
 import Synchronization
 import Telemetry

@@ -1,6 +1,7 @@
 import Compression
 import Essentials
 import Foundation
+import LogSources
 import Telemetry
 import Testing
 

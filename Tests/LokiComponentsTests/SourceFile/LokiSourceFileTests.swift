@@ -2,6 +2,7 @@ import AlloySyntax
 import ComponentKit
 import Essentials
 import Foundation
+import LogSources
 import SelfMetrics
 import Storage
 import Telemetry

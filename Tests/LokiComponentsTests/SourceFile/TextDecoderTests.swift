@@ -1,3 +1,4 @@
+import LogSources
 import Testing
 
 @testable import LokiComponents

@@ -1,19 +1,19 @@
-import Essentials
-import Glibc
+package import Essentials
+package import Glibc
 
 /// A file open for reading, identified by what it is rather than by its name. Blocks.
-final class OpenFile: Sendable {
+package final class OpenFile: Sendable {
     /// Which file a name stands for, and how it looks now.
-    struct Status: Equatable {
-        var device: UInt64
-        var inode: UInt64
-        var size: Int64
-        var modified: Int64
-        var links: UInt64
-        var isRegular: Bool
-        var isDirectory: Bool
+    package struct Status: Sendable, Equatable {
+        package var device: UInt64
+        package var inode: UInt64
+        package var size: Int64
+        package var modified: Int64
+        package var links: UInt64
+        package var isRegular: Bool
+        package var isDirectory: Bool
 
-        init(_ status: stat) {
+        package init(_ status: stat) {
             device = UInt64(status.st_dev)
             inode = UInt64(status.st_ino)
             size = Int64(status.st_size)
@@ -23,13 +23,13 @@ final class OpenFile: Sendable {
             isDirectory = status.st_mode & S_IFMT == S_IFDIR
         }
 
-        func isSameFile(as other: Status) -> Bool { device == other.device && inode == other.inode }
+        package func isSameFile(as other: Status) -> Bool { device == other.device && inode == other.inode }
     }
 
-    let path: String
+    package let path: String
     private let descriptor: CInt
 
-    init(_ path: String) throws(SystemError) {
+    package init(_ path: String) throws(SystemError) {
         self.path = path
         // Opening a pipe without a writer must not wait for one.
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -39,7 +39,7 @@ final class OpenFile: Sendable {
     deinit { close(descriptor) }
 
     /// What the name stands for now; nil when nothing has it.
-    static func status(of path: String) throws(SystemError) -> Status? {
+    package static func status(of path: String) throws(SystemError) -> Status? {
         var status = stat()
         if stat(path, &status) == 0 { return Status(status) }
         let error = SystemError("stat", path)
@@ -47,14 +47,14 @@ final class OpenFile: Sendable {
         throw error
     }
 
-    func status() throws(SystemError) -> Status {
+    package func status() throws(SystemError) -> Status {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw SystemError("stat", path) }
         return Status(status)
     }
 
     /// Fills `buffer` from byte `offset` on as far as the file goes and returns the number of bytes.
-    func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+    package func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
         var count = 0
         while count < buffer.count {
             let result = pread(
@@ -70,7 +70,7 @@ final class OpenFile: Sendable {
     }
 
     /// Up to `count` bytes from byte `offset` on.
-    func bytes(at offset: Int64, upTo count: Int) throws(SystemError) -> [UInt8] {
+    package func bytes(at offset: Int64, upTo count: Int) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var failure: SystemError?
         bytes.appendUninitialized(count) { room in
@@ -83,5 +83,19 @@ final class OpenFile: Sendable {
         }
         if let failure { throw failure }
         return bytes
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// Appends up to `capacity` bytes that `fill` writes; `fill` returns how many it wrote.
+    package mutating func appendUninitialized(_ capacity: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Int) {
+        append(addingCapacity: capacity) { span in
+            span.withUnsafeMutableBufferPointer { buffer, initialized in
+                let room = UnsafeMutableRawBufferPointer(
+                    start: buffer.baseAddress.map { UnsafeMutableRawPointer($0 + initialized) },
+                    count: Swift.min(capacity, buffer.count - initialized))
+                initialized += Swift.min(Swift.max(0, fill(room)), room.count)
+            }
+        }
     }
 }

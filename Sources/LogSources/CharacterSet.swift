@@ -2,7 +2,7 @@
 ///
 /// Names are those of golang.org/x/text `ianaindex` (which upstream asks) and, where they do not contradict, `htmlindex`
 /// (which older releases asked); case does not matter.
-enum CharacterSet: String, CaseIterable, Sendable {
+package enum CharacterSet: String, CaseIterable, Sendable {
     case ascii
     case utf8
     case utf16
@@ -59,7 +59,7 @@ enum CharacterSet: String, CaseIterable, Sendable {
     case windows874
 
     /// The set of `name`; nil when there is none of that name.
-    init?(name: String) {
+    package init?(name: String) {
         guard let set = Self.byName[name.lowercased()] else { return nil }
         self = set
     }

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// Turns the bytes of a line into UTF-8. Bytes that stand for nothing become U+FFFD.
-final class TextDecoder: Sendable {
+package final class TextDecoder: Sendable {
     /// How a character set's lines are found and read.
     private enum Method: Sendable {
         /// The bytes are taken as they are.
@@ -17,21 +17,21 @@ final class TextDecoder: Sendable {
 
     private let method: Method
     /// Bytes of one code unit: line breaks are found at multiples of this.
-    let unit: Int
+    package let unit: Int
     /// The byte that a line break contains and that is searched for.
-    let newlineByte: UInt8
+    package let newlineByte: UInt8
     /// Which byte of the code unit that is.
-    let newlineOffset: Int
+    package let newlineOffset: Int
     /// The bytes of a carriage return.
-    let carriageReturn: [UInt8]
+    package let carriageReturn: [UInt8]
 
     /// Takes bytes as they are: what an empty `encoding` means.
-    static let verbatim = TextDecoder(.verbatim)
-    static let utf16BigEndian = TextDecoder(.utf16(isBigEndian: true))
-    static let utf16LittleEndian = TextDecoder(.utf16(isBigEndian: false))
+    package static let verbatim = TextDecoder(.verbatim)
+    package static let utf16BigEndian = TextDecoder(.utf16(isBigEndian: true))
+    package static let utf16LittleEndian = TextDecoder(.utf16(isBigEndian: false))
 
     /// A decoder of `set`; nil when the C library lacks it.
-    init?(_ set: CharacterSet) {
+    package init?(_ set: CharacterSet) {
         let method: Method
         switch set {
         case .utf8: method = .repairedUTF8
@@ -60,7 +60,7 @@ final class TextDecoder: Sendable {
     }
 
     /// True when the bytes of a line are its text.
-    var isVerbatim: Bool {
+    package var isVerbatim: Bool {
         if case .verbatim = method { return true }
         return false
     }
@@ -77,7 +77,7 @@ final class TextDecoder: Sendable {
     }
 
     /// Appends the text of `bytes`, the inside of a line.
-    func decode(_ bytes: UnsafeRawBufferPointer, into output: inout [UInt8]) {
+    package func decode(_ bytes: UnsafeRawBufferPointer, into output: inout [UInt8]) {
         switch method {
         case .verbatim: output.append(contentsOf: bytes)
         case .repairedUTF8:

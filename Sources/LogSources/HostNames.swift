@@ -1,9 +1,9 @@
-import Essentials
+package import Essentials
 import Glibc
 import Synchronization
 
 /// Names of hosts by address, looked up as the system does and remembered, those without a name too.
-final class HostNames: Sendable {
+package final class HostNames: Sendable {
     private struct State: ~Copyable {
         var names: [String: (name: String, used: UInt64)] = [:]
         var uses: UInt64 = 0
@@ -14,13 +14,13 @@ final class HostNames: Sendable {
     private let state = Mutex(State())
 
     /// Remembers at most `capacity` names.
-    init(capacity: Int, pool: BlockingPool) {
+    package init(capacity: Int, pool: BlockingPool) {
         self.capacity = capacity
         self.pool = pool
     }
 
     /// The name of the host at a literal address; empty when it has none.
-    func name(of address: String) async -> String {
+    package func name(of address: String) async -> String {
         if let known = known(address) { return known }
         let name = (try? await pool.run { Self.lookUp(address) }) ?? ""
         remember(address, name)

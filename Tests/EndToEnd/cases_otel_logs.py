@@ -1,0 +1,131 @@
+"""Receivers of logs of the OpenTelemetry family, with the programs that write logs on Debian as their peers."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+from harness import Invar, Skip, check, free_port, wait_until
+from sinks import LokiSink
+
+PREVIEW = ["--stability.level=experimental"]
+
+
+def to_loki(receiver, sink, flags=PREVIEW):
+    """A configuration that sends what `receiver` makes to a Loki, whose lines are then JSON."""
+    return f"""
+{receiver}
+otelcol.exporter.loki "out" {{
+  forward_to = [loki.write.out.receiver]
+}}
+loki.write "out" {{
+  endpoint {{
+    url        = "{sink.url}"
+    batch_wait = "100ms"
+  }}
+}}
+"""
+
+
+OUTPUT = "output { logs = [otelcol.exporter.loki.out.input] }"
+
+
+def records(sink):
+    return [json.loads(line) for _, _, line in sink.items()]
+
+
+def case_otel_syslog_from_logger(directory):
+    """util-linux's logger reaches otelcol.receiver.syslog: RFC 5424 and 3164, TCP and UDP, octet counting."""
+    if not shutil.which("logger"):
+        raise Skip("logger is missing")
+    ports = [free_port() for _ in range(3)]
+    with LokiSink() as sink:
+        receivers = f"""
+otelcol.receiver.syslog "tcp" {{
+  tcp {{ listen_address = "127.0.0.1:{ports[0]}" }}
+  {OUTPUT}
+}}
+otelcol.receiver.syslog "counted" {{
+  enable_octet_counting = true
+  tcp {{ listen_address = "127.0.0.1:{ports[1]}" }}
+  {OUTPUT}
+}}
+otelcol.receiver.syslog "udp" {{
+  protocol = "rfc3164"
+  udp {{ listen_address = "127.0.0.1:{ports[2]}" }}
+  {OUTPUT}
+}}
+"""
+        with Invar(directory, to_loki(receivers, sink), PREVIEW) as invar:
+            base = ["logger", "--server", "127.0.0.1", "--tag", "shop", "--priority", "local3.warning", "--id=77"]
+            subprocess.run(base + ["--port", str(ports[0]), "--tcp", "--rfc5424", "over tcp"], check=True)
+            subprocess.run(
+                base + ["--port", str(ports[1]), "--tcp", "--rfc5424", "--octet-count", "counted"], check=True)
+            subprocess.run(base + ["--port", str(ports[2]), "--udp", "--rfc3164", "over udp"], check=True)
+            wait_until(lambda: len(sink.items()) >= 3, 30, "three messages at the receiver")
+            check(invar.stop() == 0, "does not stop")
+        found = {record["attributes"]["message"]: record for record in records(sink)}
+        check(sorted(found) == ["counted", "over tcp", "over udp"], found)
+        for message, record in found.items():
+            attributes = record["attributes"]
+            check(attributes["appname"] == "shop", attributes)
+            check(attributes["facility"] == 19 and attributes["priority"] == 156, attributes)
+            check(record["severity"] == "warning", record)
+        check("timeQuality" in found["over tcp"]["attributes"]["structured_data"], found)
+
+
+def case_otel_syslog_from_rsyslog(directory):
+    """rsyslog forwards to otelcol.receiver.syslog over TCP, with the length in front of each message."""
+    rsyslogd = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"
+    if not os.path.exists(rsyslogd):
+        raise Skip("rsyslogd is missing")
+    port, source = free_port(), free_port()
+    os.mkdir(f"{directory}/spool")
+    with open(f"{directory}/rsyslog.conf", "w") as file:
+        file.write(f"""
+global(workDirectory="{directory}/spool")
+module(load="imtcp")
+input(type="imtcp" port="{source}" address="127.0.0.1")
+action(type="omfwd" target="127.0.0.1" port="{port}" protocol="tcp" template="RSYSLOG_SyslogProtocol23Format"
+       TCP_Framing="octet-counted" action.resumeRetryCount="-1" action.resumeInterval="1"
+       queue.type="linkedList" queue.size="10000")
+""")
+    with LokiSink() as sink:
+        configuration = to_loki(f"""
+otelcol.receiver.syslog "in" {{
+  enable_octet_counting = true
+  tcp {{ listen_address = "127.0.0.1:{port}" }}
+  {OUTPUT}
+}}
+""", sink)
+        log = open(f"{directory}/rsyslog.log", "w")
+        with Invar(directory, configuration, PREVIEW) as invar:
+            daemon = subprocess.Popen(
+                [rsyslogd, "-n", "-f", f"{directory}/rsyslog.conf", "-i", f"{directory}/rsyslog.pid"],
+                stdout=log, stderr=log)
+            try:
+                def send():
+                    with socket.create_connection(("127.0.0.1", source)) as connection:
+                        for number in range(500):
+                            connection.sendall(b"<29>Nov 26 12:00:00 host app[3]: message %d\n" % number)
+
+                def is_up():
+                    try:
+                        socket.create_connection(("127.0.0.1", source)).close()
+                        return True
+                    except OSError:
+                        return False
+
+                wait_until(is_up, 20, "rsyslog")
+                send()
+                wait_until(lambda: len(sink.items()) >= 500, 30, "the messages at the receiver")
+            finally:
+                daemon.send_signal(signal.SIGTERM)
+                daemon.wait(20)
+                log.close()
+            check(invar.stop() == 0, "does not stop")
+        messages = {record["attributes"]["message"].strip() for record in records(sink)}
+        check({f"message {number}" for number in range(500)} <= messages, f"{len(messages)} different messages")
+        check(records(sink)[0]["attributes"]["appname"] == "app", records(sink)[0])
