@@ -1,5 +1,5 @@
 import TextFormats
-import Wire
+package import Wire
 
 extension Functions {
     /// Functions that read formats.
@@ -141,8 +141,11 @@ extension Functions {
 }
 
 /// `a=1 b="two words"`.
-enum KeyValueText {
-    static func parse(_ text: [UInt8], _ delimiter: [UInt8], _ pairDelimiter: [UInt8]) throws -> OTLPAnyValue.Map {
+package enum KeyValueText {
+    /// Reads pairs; both delimiters have one byte at least.
+    package static func parse(_ text: [UInt8], _ delimiter: [UInt8], _ pairDelimiter: [UInt8]) throws
+        -> OTLPAnyValue.Map
+    {
         var map = MapBuilder()
         for pair in try split(text, by: pairDelimiter) {
             let trimmed = Array(Text.trimmed(pair[...]))
@@ -193,12 +196,13 @@ enum KeyValueText {
 }
 
 /// One row of comma-separated values (RFC 4180).
-enum CSVText {
-    enum Mode: String, Sendable {
+package enum CSVText {
+    package enum Mode: String, Sendable {
         case strict, lazyQuotes, ignoreQuotes
     }
 
-    static func fields(of line: [UInt8], _ delimiter: UInt8, _ mode: Mode) throws -> [[UInt8]] {
+    /// The fields of a row.
+    package static func fields(of line: [UInt8], _ delimiter: UInt8, _ mode: Mode) throws -> [[UInt8]] {
         var row = line[...]
         while let first = row.first, first == 0x0A || first == 0x0D { row = row.dropFirst() }
         while let last = row.last, last == 0x0A || last == 0x0D { row = row.dropLast() }

@@ -1,5 +1,5 @@
 import Essentials
-import TextFormats
+package import TextFormats
 import Wire
 
 extension Functions {
@@ -130,7 +130,7 @@ extension Functions {
 }
 
 /// Formats of times: Go's layouts with the directives of `strftime` that upstream documents for `Time`.
-enum TimeFormat {
+package enum TimeFormat {
     private static let directives: [Character: String] = [
         "Y": "2006", "y": "06", "m": "01", "o": "_1", "q": "1", "b": "Jan", "h": "Jan", "B": "January", "d": "02",
         "e": "_2", "g": "2", "a": "Mon", "A": "Monday", "H": "15", "I": "03", "l": "3", "p": "PM", "P": "pm",
@@ -141,23 +141,35 @@ enum TimeFormat {
     ]
 
     static func layout(_ arguments: Arguments, _ index: Int) throws -> GoTimeLayout {
+        let format = arguments.string(index) ?? ""
+        if format.isEmpty { throw arguments.error(index, "must not be empty") }
+        do throws(OTTLError) {
+            return GoTimeLayout(verbatim: try layoutText(format))
+        } catch {
+            throw arguments.error(index, error.message)
+        }
+    }
+
+    /// Go's layout for a format; `overrides` replace the layout of single directives.
+    package static func layoutText(
+        _ format: String, overrides: [Character: String] = [:]
+    ) throws(OTTLError) -> String {
         var output = ""
-        var rest = (arguments.string(index) ?? "")[...]
-        if rest.isEmpty { throw arguments.error(index, "must not be empty") }
+        var rest = format[...]
         while let character = rest.popFirst() {
             guard character == "%" else {
                 output.append(character)
                 continue
             }
-            guard let name = rest.popFirst() else { throw arguments.error(index, "ends in %; a % sign is written %%") }
-            guard let text = directives[name] else { throw arguments.error(index, "unknown directive %\(name)") }
+            guard let name = rest.popFirst() else { throw OTTLError("ends in %; a % sign is written %%") }
+            guard let text = overrides[name] ?? directives[name] else { throw OTTLError("unknown directive %\(name)") }
             output += text
         }
-        return GoTimeLayout(verbatim: output)
+        return output
     }
 
     /// A time whose layout has no year lies in the current one, or in the last when it would be a week ahead.
-    static func withYear(_ time: GoTime, _ now: GoTime) -> GoTime {
+    package static func withYear(_ time: GoTime, _ now: GoTime) -> GoTime {
         var civil = time.civil
         guard civil.year <= 0 else { return time }
         var changed = time

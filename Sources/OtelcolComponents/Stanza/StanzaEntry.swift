@@ -19,6 +19,8 @@ struct StanzaEntry: Sendable, Equatable {
     /// 8 bytes, or none.
     var spanID: [UInt8] = []
     var flags: UInt32 = 0
+    /// Where it was read, for receivers that remember that.
+    var origin: EntryOrigin?
 
     init(body: OTLPAnyValue, observed: Int64) {
         self.body = body
@@ -74,6 +76,13 @@ struct StanzaEntry: Sendable, Equatable {
         }
         return assembler.finish()
     }
+}
+
+/// The place in a file where an entry begins.
+struct EntryOrigin: Sendable, Equatable {
+    /// A number the receiver gave the file.
+    var file: Int
+    var offset: Int64
 }
 
 extension OTLPAnyValue {
