@@ -12,6 +12,10 @@ package final class OpenFile: Sendable {
         package var links: UInt64
         package var isRegular: Bool
         package var isDirectory: Bool
+        /// User, group and permission bits.
+        package var owner: UInt32
+        package var group: UInt32
+        package var permissions: UInt32
 
         package init(_ status: stat) {
             device = UInt64(status.st_dev)
@@ -21,6 +25,9 @@ package final class OpenFile: Sendable {
             links = UInt64(status.st_nlink)
             isRegular = status.st_mode & S_IFMT == S_IFREG
             isDirectory = status.st_mode & S_IFMT == S_IFDIR
+            owner = status.st_uid
+            group = status.st_gid
+            permissions = status.st_mode & 0o7777
         }
 
         package func isSameFile(as other: Status) -> Bool { device == other.device && inode == other.inode }
@@ -51,6 +58,14 @@ package final class OpenFile: Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw SystemError("stat", path) }
         return Status(status)
+    }
+
+    /// Takes a shared lock (flock(2)) that goes with the file; false when somebody holds an exclusive one.
+    package func tryLock() -> Bool { flock(descriptor, LOCK_SH | LOCK_NB) == 0 }
+
+    /// Tells the kernel that what was read before byte `offset` need not stay in its cache.
+    package func forgetCache(upTo offset: Int64) {
+        _ = posix_fadvise(descriptor, 0, off_t(offset), POSIX_FADV_DONTNEED)
     }
 
     /// Fills `buffer` from byte `offset` on as far as the file goes and returns the number of bytes.

@@ -34,6 +34,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolProcessorSpan.self,
     OtelcolProcessorTailSampling.self,
     OtelcolProcessorTransform.self,
+    OtelcolReceiverFileLog.self,
     OtelcolReceiverFluentForward.self,
     OtelcolReceiverInfluxDB.self,
     OtelcolReceiverJaeger.self,

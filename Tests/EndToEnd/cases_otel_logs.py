@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 from harness import Invar, Skip, check, free_port, wait_until
-from sinks import LokiSink
+from sinks import LokiSink, Sink
 
 PREVIEW = ["--stability.level=experimental"]
 
@@ -129,3 +129,103 @@ otelcol.receiver.syslog "in" {{
         messages = {record["attributes"]["message"].strip() for record in records(sink)}
         check({f"message {number}" for number in range(500)} <= messages, f"{len(messages)} different messages")
         check(records(sink)[0]["attributes"]["appname"] == "app", records(sink)[0])
+
+
+def otlp_lines(body):
+    """Bodies of the log records of an OTLP/JSON request."""
+    return [
+        record["body"]["stringValue"]
+        for resource in json.loads(body).get("resourceLogs", [])
+        for scope in resource.get("scopeLogs", [])
+        for record in scope.get("logRecords", [])]
+
+
+def filelog(directory, port, more=""):
+    return f"""
+otelcol.storage.file "s" {{ directory = "{directory}/store" }}
+otelcol.receiver.filelog "in" {{
+  include       = ["{directory}/logs/*.log*"]
+  start_at      = "beginning"
+  storage       = otelcol.storage.file.s.handler
+  poll_interval = "50ms"
+  compression   = "auto"
+  {more}
+  output {{ logs = [otelcol.exporter.otlphttp.out.input] }}
+}}
+otelcol.exporter.otlphttp "out" {{
+  encoding = "json"
+  client {{
+    endpoint    = "http://127.0.0.1:{port}"
+    compression = "none"
+  }}
+  sending_queue {{ enabled = false }}
+}}
+"""
+
+
+def rotate(directory, number):
+    """Rotates as logrotate does: by renaming, by copying and truncating, with compression of the file before."""
+    logrotate = shutil.which("logrotate") or "/usr/sbin/logrotate"
+    if not os.path.exists(logrotate):
+        raise Skip("logrotate is missing")
+    way = ["copytruncate", "create"][number % 2]
+    with open(f"{directory}/logrotate.conf", "w") as file:
+        file.write(f"{directory}/logs/app.log {{\n rotate 50\n compress\n delaycompress\n {way}\n}}\n")
+    subprocess.run(
+        [logrotate, "--force", "--state", f"{directory}/logrotate.state", f"{directory}/logrotate.conf"], check=True)
+
+
+def case_filelog_rotation_and_kill(directory):
+    """Files rotated by logrotate in all its ways, and kill -9 in between: every line arrives, few of them twice."""
+    os.mkdir(f"{directory}/logs")
+    sent = 0
+
+    def write(count):
+        nonlocal sent
+        with open(f"{directory}/logs/app.log", "a") as file:
+            for _ in range(count):
+                file.write(f"line {sent:06} {'x' * 80}\n")
+                sent += 1
+
+    with Sink(otlp_lines, answer=lambda number: 200) as sink:
+        configuration = filelog(directory, sink.port)
+        for life in range(4):
+            with Invar(directory, configuration, PREVIEW) as invar:
+                for rotation in range(3):
+                    write(3000)
+                    # The second time it may be in the middle of reading.
+                    if rotation != 1:
+                        wait_until(lambda: len(set(sink.items())) >= sent - 3000, 60, "most of the lines")
+                    rotate(directory, life * 3 + rotation)
+                write(2000)
+                invar.kill()
+        with Invar(directory, configuration, PREVIEW) as invar:
+            wait_until(lambda: len(set(sink.items())) >= sent, 60, f"{sent} lines, {len(set(sink.items()))} are there")
+            check(invar.stop() == 0, "does not stop")
+        items = sink.items()
+        wanted = {f"line {number:06} {'x' * 80}" for number in range(sent)}
+        check(set(items) == wanted, f"{len(set(items) - wanted)} lines nobody wrote")
+        twice = len(items) - len(wanted)
+        check(twice < 4 * 3500, f"{twice} of {sent} lines came again")
+        print(f"# {sent} lines, {twice} again after four kills")
+
+
+def case_filelog_recombined_over_kill(directory):
+    """Parts of a log that wait for the rest are read again after kill -9."""
+    os.mkdir(f"{directory}/logs")
+    operators = """operators = [{
+    type = "recombine", combine_field = "body", is_last_entry = "body endsWith '.'", force_flush_period = "1h",
+  }]"""
+    with Sink(otlp_lines, answer=lambda number: 200) as sink:
+        configuration = filelog(directory, sink.port, operators)
+        with open(f"{directory}/logs/app.log", "a") as file:
+            file.write("whole.\nfirst\nsecond\n")
+            file.flush()
+            with Invar(directory, configuration, PREVIEW) as invar:
+                wait_until(lambda: sink.items() == ["whole."], 30, "the whole log")
+                wait_until(lambda: os.path.exists(f"{directory}/store"), 30, "the store")
+                invar.kill()
+            file.write("third.\n")
+        with Invar(directory, configuration, PREVIEW) as invar:
+            wait_until(lambda: "first\nsecond\nthird." in sink.items(), 30, "the log in three parts")
+            check(invar.stop() == 0, "does not stop")

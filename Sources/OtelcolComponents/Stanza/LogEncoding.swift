@@ -13,6 +13,13 @@ struct LogEncoding: Sendable {
     /// Whether positions in the text tell positions in the bytes.
     let isMappable: Bool
 
+    static let utf8 = LogEncoding()
+
+    private init() {
+        (name, hasLines, isMappable) = ("utf-8", true, true)
+        decoder = TextDecoder(.utf8) ?? .verbatim
+    }
+
     /// Nil when there is no such encoding.
     init?(_ name: String) {
         self.name = name

@@ -83,6 +83,8 @@ struct EntryOrigin: Sendable, Equatable {
     /// A number the receiver gave the file.
     var file: Int
     var offset: Int64
+    /// Entries of the file before this one.
+    var record: Int64 = 0
 }
 
 extension OTLPAnyValue {
