@@ -165,8 +165,9 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "AlloySyntax", "Compression", "Essentials", "LokiComponents", "Storage", "Telemetry", "TextFormats",
-                "Transport", "Wire",
+                "AlloySyntax", "Compression", "Essentials", "LokiComponents", "OtelcolComponents", "Storage",
+                "Telemetry",
+                "TextFormats", "Transport", "Wire",
             ],
             path: "Fuzz", exclude: ["Corpus"], swiftSettings: swiftSettings),
 

@@ -62,8 +62,8 @@ struct Choices {
 }
 
 let targets =
-    WireTargets.all + OTLPTargets.all + LogTargets.all + ProtocolTargets.all + QueryTargets.all + TextTargets.all
-    + StorageTargets.all
+    WireTargets.all + OTLPTargets.all + LogTargets.all + ProtocolTargets.all + StanzaTargets.all + QueryTargets.all
+    + TextTargets.all + StorageTargets.all
 
 /// The project's own inputs for a target.
 func corpus(of target: FuzzTarget, in directory: String) -> [[UInt8]] {

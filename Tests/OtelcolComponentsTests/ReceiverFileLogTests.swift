@@ -152,6 +152,48 @@ struct ReceiverFileLogTests {
         poll(harness)
         #expect(lines(harness).filter { $0.count == 1 } == ["1", "2"])
         #expect(harness.finish() == [])
+
+        let short = Directory()
+        short.write("a.log", "x\n")
+        short.write("b.log", "x\n")
+        let same = start(short)
+        // Nothing tells them apart yet.
+        #expect(lines(same) == ["x"])
+        short.write("b.log", "b\n")
+        poll(same)
+        #expect(lines(same) == ["x", "x", "b"])
+        short.write("a.log", "a\n")
+        poll(same)
+        #expect(lines(same) == ["x", "x", "b", "a"])
+        #expect(same.finish() == [])
+    }
+
+    @Test("A copy that stays behind is none that is new")
+    func copies() throws {
+        let directory = Directory()
+        directory.write("a.log", String(repeating: "line\n", count: 100))
+        let harness = start(directory)
+        try directory.copy("a.log", "a.bak.log")
+        poll(harness)
+        directory.write("a.log", "more\n")
+        poll(harness)
+        #expect(lines(harness).count == 101)
+        directory.write("a.bak.log", "other\n")
+        poll(harness)
+        // Now it is another file.
+        #expect(lines(harness).count == 202)
+        #expect(harness.finish() == [])
+    }
+
+    @Test("Logs of several lines in a large file")
+    func manyLogs() {
+        let directory = Directory()
+        let text = (0..<20_000).map { "#\($0)\n  at \($0)\n" }.joined()
+        directory.write("a.log", text)
+        let harness = start(directory, "start_at = \"beginning\"\nmultiline {\nline_start_pattern = \"^#\\\\d+\"\n}")
+        poll(harness, 20)
+        #expect(lines(harness) == (0..<20_000).map { "#\($0)\n  at \($0)" })
+        #expect(harness.finish() == [])
     }
 
     @Test("Logs of several lines, encodings, logs that are too long")

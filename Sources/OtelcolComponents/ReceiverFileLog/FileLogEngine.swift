@@ -54,12 +54,12 @@ final class FileLogEngine: Sendable {
         var isFirstRound = true
         var operators = StanzaPipeline.State(.empty)
         var pipeline = StanzaPipeline.empty
-        var hasHeldParts = false
         var touched: Set<Int> = []
         var finished: [Int] = []
         var reported: [String: String] = [:]
         var isChanged = false
         var loadedFrom: String?
+        var lastSave: Int64?
     }
 
     /// Files without a path that are remembered.
@@ -104,10 +104,15 @@ final class FileLogEngine: Sendable {
         }
     }
 
-    /// Writes what is delivered to `path` if anything changed since.
-    func save(_ path: String) throws {
+    /// Writes what is delivered to `path` if anything changed since. At `now` of the monotonic clock that is left to a
+    /// later call when the last time was less than a second ago; without it is done at once.
+    func save(_ path: String, now: Int64? = nil) throws {
         let files: [FileLogState.File]? = state.withLock { state in
             guard state.isChanged else { return nil }
+            if let now {
+                if let last = state.lastSave, now &- last < 1_000_000_000 { return nil }
+                state.lastSave = now
+            }
             state.isChanged = false
             return state.files.values.sorted { $0.id < $1.id }.compactMap { file in
                 if file.fingerprint.isEmpty { return nil }
@@ -391,28 +396,36 @@ extension FileLogEngine {
             ($0.fingerprint.count, $0.lastSeen, $0.id) > ($1.fingerprint.count, $1.lastSeen, $1.id)
         }
         for file in candidates where !file.fingerprint.isEmpty {
-            guard
-                try file.isContinued(
-                    by: content, head, size: status.size, fingerprintBytes: settings.fingerprintBytes)
-            else { continue }
-            if file.inode != 0 {
-                // Alive under its own name: a file that has more is another one, unless both have the same so far.
-                let named = try? OpenFile.status(of: file.path)
-                let isAlive =
-                    file.lastSeen == state.round
-                    || named.map { $0.device == file.device && $0.inode == file.inode && $0.size >= file.position }
-                        ?? false
-                if isAlive {
-                    if file.position >= Int64(min(settings.fingerprintBytes, file.fingerprint.count)), file.position > 0
-                    {
-                        return .duplicate
-                    }
-                    if head == file.fingerprint { return .duplicate }
-                    continue
-                }
+            if isAlive(file, state) {
+                if try isCopy(content, head, status, of: file) { return .duplicate }
+            } else if try file.isContinued(
+                by: content, head, size: status.size, fingerprintBytes: settings.fingerprintBytes)
+            {
+                return .known(file)
             }
-            return .known(file)
         }
         return .new
+    }
+
+    /// Whether a path stands for the file and has what was read of it.
+    private static func isAlive(_ file: TrackedFile, _ state: State) -> Bool {
+        if file.inode == 0 { return false }
+        if file.lastSeen == state.round { return true }
+        guard let named = try? OpenFile.status(of: file.path) else { return false }
+        return named.device == file.device && named.inode == file.inode && named.size >= file.position
+    }
+
+    /// Whether all of `content` is the beginning of a file; of compressed ones only the fingerprint is compared.
+    private static func isCopy(
+        _ content: FileContent, _ head: [UInt8], _ status: OpenFile.Status, of file: TrackedFile
+    ) throws -> Bool {
+        let count = min(head.count, file.fingerprint.count)
+        guard head[..<count] == file.fingerprint[..<count] else { return false }
+        if content.isCompressed || file.isCompressed { return true }
+        guard let original = file.content?.file ?? (try? OpenFile(file.path)) else { return false }
+        guard status.size <= (try original.status().size) else { return false }
+        let length = min(Int64(TrackedFile.tailBytes), status.size)
+        return try original.bytes(at: status.size - length, upTo: Int(length))
+            == content.bytes(at: status.size - length, upTo: Int(length))
     }
 }

@@ -111,7 +111,7 @@ package final class OtelcolReceiverFileLog: Component {
             delivery.book(step.tally)
             try await context.services.blocking.run { [engine] in
                 engine.commit(settings)
-                if let statePath { try engine.save(statePath) }
+                if let statePath { try engine.save(statePath, now: now) }
             }
             if step.isRoundOver { break }
         }
@@ -127,6 +127,14 @@ package final class OtelcolReceiverFileLog: Component {
         } else {
             engine.rollBack()
         }
-        engine.close()
+        let statePath = statePath
+        do {
+            try await context.services.blocking.run { [engine] in
+                engine.close()
+                if let statePath { try engine.save(statePath) }
+            }
+        } catch {
+            context.log.error("Failed to remember how far files were read", error)
+        }
     }
 }

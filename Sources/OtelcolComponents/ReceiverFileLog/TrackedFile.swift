@@ -173,7 +173,7 @@ final class TrackedFile {
             tally.empty += 1
             return
         }
-        var entry = StanzaEntry(body: settings.splitter.encoding.hasLines ? .text(text) : .bytes(text), observed: wall)
+        var entry = StanzaEntry(body: settings.splitter.encoding.body(text), observed: wall)
         entry.origin = EntryOrigin(file: id, offset: offset, record: record)
         entry.attributes = OTLPAnyValue.Map(unique: attributes)
         record += 1

@@ -1,5 +1,6 @@
 import AlloySyntax
 import LogSources
+import Wire
 
 /// The `encoding` of a receiver of logs: how bytes become text.
 ///
@@ -39,6 +40,13 @@ struct LogEncoding: Sendable {
     private static let unmappable: Set<CharacterSet> = [
         .big5, .eucJP, .eucKR, .gb18030, .gbk, .hzGB2312, .iso2022JP, .shiftJIS,
     ]
+
+    /// The body of a log: text, and bytes where they are none.
+    func body(_ text: [UInt8]) -> OTLPAnyValue {
+        // What a decoder has made is valid.
+        if !decoder.isVerbatim { return .string(text) }
+        return hasLines ? .text(text) : .bytes(text)
+    }
 
     /// Reads the argument.
     static func read(default fallback: String = "utf-8", from block: inout BlockReader) -> LogEncoding? {

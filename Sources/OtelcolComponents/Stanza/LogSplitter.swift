@@ -47,8 +47,9 @@ struct LogSplitter: Sendable, Equatable {
         case .lines: found = line(rest)
         case .octets: found = frame(rest)
         case .whole: found = rest.count >= maximumBytes ? Token(content: 0..<maximumBytes, next: maximumBytes) : nil
-        case .startsWith(let pattern, let isOmitted): found = text(rest) { logFrom(pattern, isOmitted, $0, isLast) }
-        case .endsWith(let pattern, let isOmitted): found = text(rest) { logTo(pattern, isOmitted, $0) }
+        case .startsWith(let pattern, let isOmitted):
+            found = search(rest) { text, isAll in logFrom(pattern, isOmitted, text, isLast && isAll) }
+        case .endsWith(let pattern, let isOmitted): found = search(rest) { text, _ in logTo(pattern, isOmitted, text) }
         }
         let token = found ?? (isLast ? Token(content: 0..<rest.count, next: rest.count) : nil)
         return token.map {
@@ -142,6 +143,33 @@ struct LogSplitter: Sendable, Equatable {
                 return Token(content: 0..<(isOmitted ? match.lowerBound : match.upperBound), next: match.upperBound)
             }
             position += 1
+        }
+        return nil
+    }
+
+    /// Looks in the first lines before it looks in all of them, because each search costs as much as there is to search.
+    /// `find` is told whether it has all. Patterns that match across a line break may miss what begins before the last
+    /// one looked at.
+    private func search(_ bytes: UnsafeRawBufferPointer, _ find: (UnsafeRawBufferPointer, Bool) -> Token?) -> Token? {
+        for window in [4096, 32_768] where bytes.count > window * 2 {
+            guard let end = lastLine(UnsafeRawBufferPointer(rebasing: bytes[..<window])) else { continue }
+            if let token = text(UnsafeRawBufferPointer(rebasing: bytes[..<end]), { find($0, false) }) { return token }
+        }
+        return text(bytes) { find($0, true) }
+    }
+
+    /// Where the last line break in `bytes` ends.
+    private func lastLine(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        let unit = encoding.decoder.unit
+        if unit == 1 { return bytes.lastIndex(of: encoding.decoder.newlineByte).map { $0 + 1 } }
+        var index = bytes.count / unit * unit - unit
+        while index >= 0 {
+            if bytes[index + encoding.decoder.newlineOffset] == encoding.decoder.newlineByte,
+                bytes[index + 1 - encoding.decoder.newlineOffset] == 0
+            {
+                return index + unit
+            }
+            index -= unit
         }
         return nil
     }

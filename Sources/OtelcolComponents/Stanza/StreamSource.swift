@@ -188,7 +188,7 @@ struct StreamSource: Sendable {
                     tally.empty += 1
                     continue
                 }
-                var entry = StanzaEntry(body: .text(text), observed: now)
+                var entry = StanzaEntry(body: settings.splitter.encoding.body(text), observed: now)
                 entry.attributes = OTLPAnyValue.Map(unique: attributes)
                 if complete(&entry, &tally) { entries.append(entry) }
             }
