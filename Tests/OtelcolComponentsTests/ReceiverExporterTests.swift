@@ -173,4 +173,28 @@ struct ReceiverExporterTests {
         }
         #expect(receiver.finish() == [])
     }
+
+    @Test("Without a queue, a sender that is cancelled is told so instead of tried for again and again")
+    func cancelledSender() throws {
+        let harness = ComponentHarness(OtelcolExporterOTLPHTTP.self, label: "out")
+        // Nobody listens on the port of discard, as a rule.
+        let problems = harness.start(
+            "client {\nendpoint = \"http://127.0.0.1:9\"\n}\nsending_queue {\nenabled = false\n}")
+        #expect(problems.isEmpty)
+        let input: Receiver<OTLPBatch> = try #require(harness.export("input"))
+        let failure: DeliveryError? = try harness.run {
+            let sender = Task { () async -> DeliveryError? in
+                do throws(DeliveryError) {
+                    try await input.consume(PipelineTests.logs(["a"]))
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            sender.cancel()
+            return await sender.value
+        }
+        #expect(failure?.isRetryable == true)
+        #expect(harness.finish() == [])
+    }
 }

@@ -421,7 +421,8 @@ final class ExportPipeline: Sendable {
                     context.log.error("Exporting failed. Dropping data.", error, ["items": "\(batch.itemCount)"])
                     return .failed(.refusedByDestination, "\(error)")
                 }
-                if isStopping.withLock({ $0 }) {
+                // A sender that is cancelled waits for nothing any more: trying again would go round without a pause.
+                if Task.isCancelled || isStopping.withLock({ $0 }) {
                     signal.failed.add(batch.itemCount)
                     return .failed(.stopped, message)
                 }
