@@ -59,7 +59,7 @@ final class FileLogEngine: Sendable {
         var reported: [String: String] = [:]
         var isChanged = false
         var loadedFrom: String?
-        var lastSave: Int64?
+        var nextSave: Int64 = .min
     }
 
     /// Files without a path that are remembered.
@@ -104,15 +104,12 @@ final class FileLogEngine: Sendable {
         }
     }
 
-    /// Writes what is delivered to `path` if anything changed since. At `now` of the monotonic clock that is left to a
-    /// later call when the last time was less than a second ago; without it is done at once.
-    func save(_ path: String, now: Int64? = nil) throws {
+    /// Writes what is delivered to `path` if anything changed since. With the time of the monotonic clock that is left to
+    /// a later call while it would take more than a tenth of all time; without it is done at once.
+    func save(_ path: String, clock: EngineClock? = nil) throws {
+        let now = clock?.monotonicNanoseconds ?? 0
         let files: [FileLogState.File]? = state.withLock { state in
-            guard state.isChanged else { return nil }
-            if let now {
-                if let last = state.lastSave, now &- last < 1_000_000_000 { return nil }
-                state.lastSave = now
-            }
+            guard state.isChanged, clock == nil || now >= state.nextSave else { return nil }
             state.isChanged = false
             return state.files.values.sorted { $0.id < $1.id }.compactMap { file in
                 if file.fingerprint.isEmpty { return nil }
@@ -125,6 +122,10 @@ final class FileLogEngine: Sendable {
         guard let files else { return }
         do {
             try Files.replace(path, with: FileLogState.text(files))
+            if let clock {
+                let end = clock.monotonicNanoseconds
+                state.withLock { $0.nextSave = end &+ (end &- now) &* 9 }
+            }
         } catch {
             state.withLock { $0.isChanged = true }
             throw error

@@ -91,7 +91,7 @@ package final class OtelcolReceiverFileLog: Component {
             let reserved = Self.batchBytes * 4
             while !context.memory.admit(reserved) { try await context.clock.sleep(for: .milliseconds(100)) }
             defer { context.memory.release(reserved) }
-            let settings = arguments.current.engine
+            let (settings, clock) = (arguments.current.engine, context.clock)
             let (wall, now) = (context.clock.wallNanoseconds, context.clock.monotonicNanoseconds)
             let step = try await context.services.slots.withSlot {
                 try await context.services.blocking.run { [engine] in
@@ -111,7 +111,7 @@ package final class OtelcolReceiverFileLog: Component {
             delivery.book(step.tally)
             try await context.services.blocking.run { [engine] in
                 engine.commit(settings)
-                if let statePath { try engine.save(statePath, now: now) }
+                if let statePath { try engine.save(statePath, clock: clock) }
             }
             if step.isRoundOver { break }
         }
