@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 
 from harness import Invar, Skip, check, free_port, wait_until
@@ -229,3 +230,47 @@ def case_filelog_recombined_over_kill(directory):
         with Invar(directory, configuration, PREVIEW) as invar:
             wait_until(lambda: "first\nsecond\nthird." in sink.items(), 30, "the log in three parts")
             check(invar.stop() == 0, "does not stop")
+
+
+def case_otel_syslog_over_tls(directory):
+    """Messages over TLS, from a client that shows a certificate; one without is turned away."""
+    if not shutil.which("openssl"):
+        raise Skip("openssl is missing")
+    for name in ("server", "client"):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{directory}/{name}.key",
+             "-out", f"{directory}/{name}.pem"], check=True, capture_output=True)
+    port = free_port()
+    with LokiSink() as sink:
+        configuration = to_loki(f"""
+otelcol.receiver.syslog "in" {{
+  tcp {{
+    listen_address = "127.0.0.1:{port}"
+    tls {{
+      cert_file      = "{directory}/server.pem"
+      key_file       = "{directory}/server.key"
+      client_ca_file = "{directory}/client.pem"
+    }}
+  }}
+  {OUTPUT}
+}}
+""", sink)
+        with Invar(directory, configuration, PREVIEW) as invar:
+            context = ssl.create_default_context(cafile=f"{directory}/server.pem")
+            stranger = context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1")
+            try:
+                stranger.sendall(b"<34>1 - h app - - - from nobody\n")
+                check(stranger.recv(1) == b"", "a client without a certificate is spoken to")
+            except (ssl.SSLError, ConnectionError):
+                pass
+            finally:
+                stranger.close()
+            context.load_cert_chain(f"{directory}/client.pem", f"{directory}/client.key")
+            with socket.create_connection(("127.0.0.1", port)) as plain:
+                with context.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+                    secure.sendall(b"<34>1 - h app - - - over TLS\n")
+                    wait_until(lambda: sink.items(), 30, "the message at the receiver")
+            check(invar.stop() == 0, "does not stop")
+        messages = [record["attributes"]["message"] for record in records(sink)]
+        check(messages == ["over TLS"], messages)
