@@ -256,6 +256,24 @@ struct StreamReceiverTests {
         #expect(whole.finish() == [])
     }
 
+    @Test("A long log in many pieces arrives whole")
+    func pieces() throws {
+        let harness = start(OtelcolReceiverTCPLog.self, "listen_address = \"127.0.0.1:0\"")
+        let address = try address(harness)
+        let loops = harness.services.eventLoops
+        let line = String(repeating: "0123456789", count: 20_000)
+        try harness.run {
+            let connection = try await TCPConnection.connect(to: address, on: loops)
+            for start in stride(from: 0, to: line.utf8.count, by: 1000) {
+                try await connection.write(Array(line.utf8.dropFirst(start).prefix(1000)))
+            }
+            try await connection.write(Array("\nshort\n".utf8))
+            connection.close()
+        }
+        #expect(PipelineTests.lines(try recordsBatches(harness, 2)) == [line, "short"])
+        #expect(harness.finish() == [])
+    }
+
     @Test("A log without an end is counted and ends its connection")
     func tooLong() throws {
         let harness = start(

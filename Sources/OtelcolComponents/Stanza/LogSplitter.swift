@@ -57,6 +57,15 @@ struct LogSplitter: Sendable, Equatable {
         }
     }
 
+    /// Whether to look again in what a connection has brought so far, the first `searched` bytes of which hold no whole log:
+    /// a peer that sends a long log byte by byte must not make all of it be looked through for each.
+    func isWorthSearching(_ buffer: [UInt8], after searched: Int) -> Bool {
+        if buffer.count <= 65_536 || buffer.count >= maximumBytes { return true }
+        if case .octets = rule { return true }
+        if buffer.count - searched >= buffer.count / 16 { return true }
+        return buffer[min(searched, buffer.count)...].contains(encoding.decoder.newlineByte)
+    }
+
     /// The text of a log, without the white space around it that is not wanted.
     func text(of content: UnsafeRawBufferPointer) -> [UInt8] {
         var text: [UInt8] = []

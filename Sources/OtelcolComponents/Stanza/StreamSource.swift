@@ -39,7 +39,7 @@ struct StreamSource: Sendable {
     /// Completes an entry whose body is the log; false when it is dropped, which the tally then says.
     let complete: @Sendable (inout StanzaEntry, inout LogTally) -> Bool
 
-    /// Bytes read at once that make one batch at most, about.
+    /// Hosts whose names are remembered.
     private static let hostNames = 128
 
     /// Listens, and tries again when the address cannot be bound, until cancelled.
@@ -90,6 +90,7 @@ struct StreamSource: Sendable {
         defer { lease.release() }
         let splitter = settings.splitter
         var buffer: [UInt8] = []
+        var searched = 0
         var isEnded = false
         while !isEnded {
             var tally = LogTally()
@@ -107,9 +108,12 @@ struct StreamSource: Sendable {
                 delivery.warn("Closed a connection: out of memory budget", nil)
                 return drop(buffer, &tally)
             }
-            let used = settings.isOneLogPerPacket && !isEnded ? 0 : nil
             var entries: [StanzaEntry] = []
-            let taken = used ?? take(buffer, isLast: isEnded, settings, attributes, &entries, &tally)
+            var taken = 0
+            if isEnded || !settings.isOneLogPerPacket && splitter.isWorthSearching(buffer, after: searched) {
+                taken = take(buffer, isLast: isEnded, settings, attributes, &entries, &tally)
+                searched = buffer.count - taken
+            }
             buffer.removeFirst(taken)
             lease.shrink(by: lease.held - buffer.count)
             let isTooLong = !settings.isOneLogPerPacket && buffer.count >= splitter.maximumBytes
