@@ -106,7 +106,7 @@ let package = Package(
         // Level 4: families
         module("DiscoveryComponents", kit + kubernetes),
         module("LokiComponents", kit + kubernetes + ["LogSources"]),
-        module("OtelcolComponents", kit + ["CCrypt", "LogSources", "OTTL"]),
+        module("OtelcolComponents", kit + kubernetes + ["CCrypt", "LogSources", "OTTL"]),
         module("PlatformComponents", kit + kubernetes),
         module("PrometheusComponents", kit + kubernetes),
         module("PrometheusExporters", kit + ["CLinux", "CNode"]),
@@ -186,7 +186,7 @@ let package = Package(
         tests("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats", "TestKit"]),
         tests("DiscoveryComponents", kit + kubernetes + ["TestKit"]),
         tests("LokiComponents", kit + kubernetes + ["LogSources", "TestKit"]),
-        tests("OtelcolComponents", kit + ["LogSources", "TestKit"]),
+        tests("OtelcolComponents", kit + kubernetes + ["LogSources", "TestKit"]),
         tests("OTTL", ["Essentials", "Telemetry", "Wire", "TextFormats"]),
         tests("PlatformComponents", kit + kubernetes + ["TestKit"]),
         tests("PrometheusComponents", kit + kubernetes + ["TestKit"]),

@@ -31,6 +31,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolProcessorMetricStartTime.self,
     OtelcolProcessorProbabilisticSampler.self,
     OtelcolProcessorRedaction.self,
+    OtelcolProcessorResourceDetection.self,
     OtelcolProcessorSpan.self,
     OtelcolProcessorTailSampling.self,
     OtelcolProcessorTransform.self,

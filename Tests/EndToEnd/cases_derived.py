@@ -4,8 +4,8 @@ import json
 import random
 import time
 
-from cases_protocols import OTLPSink
 from harness import Invar, Prometheus, check, free_port, request, wait_until
+from sinks import OTLPSink
 
 SERVER, CLIENT = 2, 3
 

@@ -1,11 +1,13 @@
 """OpenTelemetry data from the Python SDK through the program to a sink, over gRPC and HTTP."""
 
+import http.server
 import json
 import os
 import subprocess
+import threading
 
 from harness import ROOT, Invar, Skip, check, free_port, request, wait_until
-from sinks import LokiSink
+from sinks import LokiSink, OTLPSink
 
 PYTHON = os.environ.get("INVAR_PYTHON", os.path.join(ROOT, ".venv", "bin", "python"))
 PREVIEW = ["--stability.level=public-preview"]
@@ -178,3 +180,107 @@ loki.write "out" {{
         check(labels == '{exporter="OTLP", job="shop", level="ERROR", shop_zone="eu"}', labels)
         check(time == 1700000000000000001, time)
         check(line == '{"body":"out of stock","attributes":{"item":7},"resources":{"service.name":"shop"}}', line)
+
+
+class MetadataService:
+    """The metadata services of EC2 and Google, the EC2 API and a Docker daemon, all at one address on loopback."""
+
+    ANSWERS = {
+        "/latest/api/token": "ticket",
+        "/latest/meta-data/instance-id": "i-1",
+        "/latest/meta-data/hostname": "ip-10-0-0-1",
+        "/latest/dynamic/instance-identity/document": json.dumps(
+            {"region": "eu-west-1", "accountId": "42", "instanceId": "i-1", "instanceType": "m7g.large"}),
+        "/latest/meta-data/iam/security-credentials/": "collector",
+        "/latest/meta-data/iam/security-credentials/collector": json.dumps(
+            {"AccessKeyId": "AKROLE", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}),
+        "/": "<DescribeTagsResponse><tagSet><item><key>team</key><value>ops</value></item></tagSet></DescribeTagsResponse>",
+        "/computeMetadata/v1/project/project-id": "shop",
+        "/computeMetadata/v1/instance/id": "77",
+        "/computeMetadata/v1/instance/zone": "projects/9/zones/europe-west1-b",
+        "/computeMetadata/v1/instance/machine-type": "projects/9/machineTypes/e2-small",
+        "/info": json.dumps({"Name": "docker-host", "OSType": "linux"}),
+    }
+
+    def __init__(self):
+        seen = self.seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                seen.append((self.path, self.headers.get("Authorization", "")))
+                text = MetadataService.ANSWERS.get(self.path)
+                body = (text or "").encode()
+                self.send_response(404 if text is None else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_PUT = do_POST = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def case_resources_of_the_place_it_runs_in(directory):
+    """What metadata services say is on every record, the first detector's word counts, and tags come by a signed request."""
+    port = free_port()
+    with MetadataService() as service, OTLPSink() as sink:
+        environment = {
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=test,host.name=named%20here",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{service.address}",
+            "AWS_ENDPOINT_URL_EC2": f"http://{service.address}/",
+            "GCE_METADATA_HOST": service.address,
+            "DOCKER_HOST": f"tcp://{service.address}",
+        }
+        configuration = f"""
+            otelcol.receiver.otlp "in" {{
+                http {{ endpoint = "127.0.0.1:{port}" }}
+                output {{ logs = [otelcol.processor.resourcedetection.place.input] }}
+            }}
+            otelcol.processor.resourcedetection "place" {{
+                detectors = ["env", "ec2", "gcp", "docker", "system"]
+                ec2 {{
+                    tags = ["^team$"]
+                }}
+                output {{ logs = [otelcol.exporter.otlphttp.out.input] }}
+            }}
+            otelcol.exporter.otlphttp "out" {{
+                encoding = "json"
+                client {{
+                    endpoint    = "{sink.url}"
+                    compression = "none"
+                }}
+            }}"""
+        with Invar(directory, configuration, environment=environment) as invar:
+            body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "x"}}]}]}]})
+
+            def is_taken():
+                try:
+                    return request(port, "/v1/logs", "POST", body, {"Content-Type": "application/json"})[0] == 200
+                except OSError:
+                    return False
+
+            wait_until(is_taken, 30, "the resource to be detected")
+            wait_until(lambda: sink.items(), 30, "the record")
+            resource = sink.items()[0][0]
+        expected = {
+            "deployment.environment": "test", "host.name": "named here", "cloud.provider": "aws",
+            "cloud.platform": "aws_ec2", "cloud.region": "eu-west-1", "cloud.account.id": "42", "host.id": "i-1",
+            "host.type": "m7g.large", "ec2.tag.team": "ops", "cloud.availability_zone": "europe-west1-b",
+            "os.type": "linux",
+        }
+        check(resource == expected, f"{resource}")
+        signed = [authorization for path, authorization in service.seen if path == "/"]
+        check(len(signed) == 1 and "Credential=AKROLE/" in signed[0] and "/eu-west-1/ec2/" in signed[0], f"{signed}")

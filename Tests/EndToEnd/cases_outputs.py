@@ -6,8 +6,8 @@ import re
 import socket
 import threading
 
-from cases_protocols import OTLPSink
 from harness import Invar, check, free_port, request, wait_until
+from sinks import OTLPSink
 
 EXPERIMENTAL = ["--stability.level=experimental"]
 

@@ -1,5 +1,6 @@
 """Receivers that remember what they were sent, and refuse on demand."""
 
+import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -120,3 +121,46 @@ class LokiSink(Sink):
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}/loki/api/v1/push"
+
+
+def value(encoded):
+    """A value of OTLP/JSON as one of Python."""
+    kind, content = next(iter(encoded.items()), (None, None))
+    if kind == "intValue":
+        return int(content)
+    if kind == "arrayValue":
+        return [value(element) for element in content.get("values", [])]
+    if kind == "kvlistValue":
+        return attributes(content.get("values", []))
+    if kind == "bytesValue":
+        return base64.b64decode(content)
+    return content
+
+
+def attributes(pairs):
+    return {pair["key"]: value(pair.get("value", {})) for pair in pairs}
+
+
+class OTLPSink(Sink):
+    """Takes OTLP/JSON and keeps every span, record or data point with the attributes of its resource."""
+
+    def __init__(self, port=0, answer=lambda number: 200):
+        super().__init__(self.decode_export, port, answer)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @staticmethod
+    def decode_export(body):
+        export = json.loads(body)
+        for signal, scopes, items in (("resourceSpans", "scopeSpans", "spans"), ("resourceLogs", "scopeLogs", "logRecords"),
+                                      ("resourceMetrics", "scopeMetrics", "metrics")):
+            for group in export.get(signal, []):
+                resource = attributes(group.get("resource", {}).get("attributes", []))
+                for scope in group.get(scopes, []):
+                    for item in scope.get(items, []):
+                        yield resource, scope.get("scope", {}), item
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

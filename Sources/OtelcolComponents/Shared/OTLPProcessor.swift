@@ -13,7 +13,16 @@ enum OTLPProcessor {
         transform: @escaping @Sendable (OTLPBatch) throws -> OTLPBatch
     ) -> Receiver<OTLPBatch> {
         let receiver = context.makeReceiver(OTLPBatch.self)
-        let ledger = context.ledger
+        install(on: receiver, context.ledger, mergesItems: mergesItems, output: output, transform: transform)
+        return receiver
+    }
+
+    /// The same on a receiver that is there.
+    static func install(
+        on receiver: Receiver<OTLPBatch>, _ ledger: ComponentLedger, mergesItems: Bool = false,
+        output: @escaping @Sendable () -> OTLPOutput?,
+        transform: @escaping @Sendable (OTLPBatch) throws -> OTLPBatch
+    ) {
         receiver.install { (batch: OTLPBatch) async throws(DeliveryError) in
             guard let output = output() else { throw .retry("the component is gone") }
             var result: OTLPBatch
@@ -33,6 +42,5 @@ enum OTLPProcessor {
                 ledger.drop(-difference, .rule)
             }
         }
-        return receiver
     }
 }

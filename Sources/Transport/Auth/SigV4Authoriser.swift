@@ -6,7 +6,7 @@ import Synchronization
 /// Finds AWS credentials and signs requests with them.
 ///
 /// Looks in the order of AWS's own tools: the settings, the environment, the profile of the shared credentials file,
-/// a web identity token (IRSA); then assumes `role_arn` when one is given. Instance metadata is not asked.
+/// a web identity token (IRSA), the container's endpoint, the instance's metadata; assumes `role_arn` when one is given.
 final class SigV4Authoriser: RequestAuthoriser {
     private struct Session {
         let credentials: AWSCredentials
@@ -18,6 +18,7 @@ final class SigV4Authoriser: RequestAuthoriser {
     private let clock: EngineClock
     private let environment: @Sendable (String) -> String?
     private let session = Mutex<Session?>(nil)
+    private let host: AWSHostCredentials
 
     init(
         _ settings: SigV4Settings, on loops: EventLoops, clock: EngineClock,
@@ -30,6 +31,7 @@ final class SigV4Authoriser: RequestAuthoriser {
         own.requestTimeout = .seconds(30)
         own.maximumBodyBytes = .mebibytes(1)
         client = HTTPClient(own, on: loops, clock: clock)
+        host = AWSHostCredentials(on: loops, clock: clock, environment: self.environment)
     }
 
     func authorise(_ request: inout HTTPClientRequest, until deadline: NIODeadline) async throws(HTTPClientError) {
@@ -69,16 +71,26 @@ final class SigV4Authoriser: RequestAuthoriser {
     ) async throws(HTTPClientError) -> AWSCredentials {
         let now = clock.wallMilliseconds / 1_000
         if let session = session.withLock({ $0 }), session.endSeconds - 300 > now { return session.credentials }
-        let base = try baseCredentials()
         if let role = settings.roleARN, !role.isEmpty {
-            guard let base else { throw .authorisation("sigv4: no credentials to assume \(role) with") }
+            guard let base = try await base(or: region, until: deadline) else {
+                throw .authorisation("sigv4: no credentials to assume \(role) with")
+            }
             return try await assume(role, with: base, settings.stsRegion ?? region, until: deadline)
         }
-        if let base { return base }
+        if let base = try await base(or: region, until: deadline) { return base }
+        throw .authorisation(
+            "sigv4: no credentials in the settings, the environment, the shared credentials file or from the host")
+    }
+
+    /// The credentials that need no role to be assumed in `settings`.
+    private func base(
+        or region: String, until deadline: NIODeadline
+    ) async throws(HTTPClientError) -> AWSCredentials? {
+        if let base = try baseCredentials() { return base }
         if let file = environment("AWS_WEB_IDENTITY_TOKEN_FILE"), let role = environment("AWS_ROLE_ARN") {
             return try await assumeWithWebIdentity(role, file, region, until: deadline)
         }
-        throw .authorisation("sigv4: no credentials in the settings, the environment or the shared credentials file")
+        return try await host.credentials()
     }
 
     private func baseCredentials() throws(HTTPClientError) -> AWSCredentials? {
@@ -154,12 +166,12 @@ final class SigV4Authoriser: RequestAuthoriser {
             guard left > 0 else { throw .deadlineExceeded(.authorisation) }
             request.timeout = min(.nanoseconds(left), .seconds(30))
         }
-        let text: String
+        let answer: AWSAnswer
         do throws(HTTPClientError) {
             let response = try await client.send(request)
-            text = String(decoding: try await response.collect(), as: UTF8.self)
+            answer = AWSAnswer(String(decoding: try await response.collect(), as: UTF8.self))
             guard response.status.isSuccess else {
-                let code = Self.element("Code", in: text) ?? "\(response.status)"
+                let code = answer.text("Code") ?? "\(response.status)"
                 throw HTTPClientError.authorisation("sigv4: sts refused to assume the role: \(code)")
             }
         } catch .cancelled {
@@ -171,27 +183,19 @@ final class SigV4Authoriser: RequestAuthoriser {
         } catch {
             throw .authorisation("sigv4: cannot reach sts: \(error)")
         }
-        guard let key = Self.element("AccessKeyId", in: text), let secret = Self.element("SecretAccessKey", in: text),
-            let token = Self.element("SessionToken", in: text)
+        guard let key = answer.text("AccessKeyId"), let secret = answer.text("SecretAccessKey"),
+            let token = answer.text("SessionToken")
         else { throw .authorisation("sigv4: sts answered without credentials") }
         let credentials = AWSCredentials(
             accessKey: key, secretKey: Secret(secret), sessionToken: Secret(token))
         let now = clock.wallMilliseconds / 1_000
-        let end = Self.element("Expiration", in: text).flatMap(Self.unixSeconds) ?? now + 3_600
+        let end = answer.text("Expiration").flatMap(Self.unixSeconds) ?? now + 3_600
         session.withLock { $0 = Session(credentials: credentials, endSeconds: end) }
         return credentials
     }
 
-    /// The text of the first element of that name; STS answers a flat document without attributes.
-    private static func element(_ name: String, in text: String) -> String? {
-        guard let start = text.firstRange(of: "<\(name)>")?.upperBound,
-            let end = text[start...].firstRange(of: "</\(name)>")?.lowerBound
-        else { return nil }
-        return String(text[start..<end])
-    }
-
     /// `2024-05-01T12:00:00Z` as seconds since 1970.
-    private static func unixSeconds(_ text: String) -> Int64? {
+    static func unixSeconds(_ text: String) -> Int64? {
         let numbers = text.split { !$0.isASCII || !$0.isNumber }.prefix(6).compactMap { Int32($0) }
         guard numbers.count == 6, (1_970...9_999).contains(numbers[0]), (1...12).contains(numbers[1]) else {
             return nil
@@ -211,8 +215,11 @@ final class SigV4Authoriser: RequestAuthoriser {
 package final class AWSRequestSigner: Sendable {
     private let authoriser: SigV4Authoriser
 
-    package init(_ settings: SigV4Settings, on loops: EventLoops, clock: EngineClock) {
-        authoriser = SigV4Authoriser(settings, on: loops, clock: clock)
+    package init(
+        _ settings: SigV4Settings, on loops: EventLoops, clock: EngineClock,
+        environment: @escaping @Sendable (String) -> String? = { name in getenv(name).map { String(cString: $0) } }
+    ) {
+        authoriser = SigV4Authoriser(settings, on: loops, clock: clock, environment: environment)
     }
 
     /// Adds the fields of AWS Signature Version 4 to `request`, whose body is the one that is sent.
