@@ -70,6 +70,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
         .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
+        .systemLibrary(name: "CKafka", providers: [.apt(["librdkafka-dev"])]),
         .systemLibrary(name: "CYaml", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CRE2System", pkgConfig: "re2", providers: [.apt(["libre2-dev"])]),
         .target(name: "CRE2", dependencies: ["CRE2System"]),
@@ -106,7 +107,7 @@ let package = Package(
         // Level 4: families
         module("DiscoveryComponents", kit + kubernetes),
         module("LokiComponents", kit + kubernetes + ["LogSources"]),
-        module("OtelcolComponents", kit + kubernetes + ["CCrypt", "LogSources", "OTTL"]),
+        module("OtelcolComponents", kit + kubernetes + ["CCrypt", "CKafka", "LogSources", "OTTL"]),
         module("PlatformComponents", kit + kubernetes),
         module("PrometheusComponents", kit + kubernetes),
         module("PrometheusExporters", kit + ["CLinux", "CNode"]),

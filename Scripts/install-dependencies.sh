@@ -13,6 +13,7 @@ zlib1g-dev|/usr/include/zlib.h|gzip of HTTP bodies and log files
 libzstd-dev|/usr/include/zstd.h|zstd of HTTP bodies and log files
 libbz2-dev|/usr/include/bzlib.h|bzip2 of rotated log files
 libcrypt-dev|/usr/include/crypt.h|hashed passwords
+librdkafka-dev|/usr/include/librdkafka/rdkafka.h|writing to Kafka
 libyaml-dev|/usr/include/yaml.h|YAML in configurations, file discovery and positions files
 make|/usr/bin/make|the commands of this project
 '

@@ -15,6 +15,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolConnectorSpanMetrics.self,
     OtelcolExporterDebug.self,
     OtelcolExporterFile.self,
+    OtelcolExporterKafka.self,
     OtelcolExporterLoki.self,
     OtelcolExporterOTLP.self,
     OtelcolExporterOTLPHTTP.self,

@@ -1,12 +1,16 @@
 """Telemetry written to files and as syslog, and requests signed for AWS."""
 
+import base64
 import json
 import os
 import re
+import signal
 import socket
+import subprocess
 import threading
 
-from harness import Invar, check, free_port, request, wait_until
+from cases_otel import PYTHON
+from harness import Invar, Skip, check, free_port, request, wait_until
 from sinks import OTLPSink
 
 EXPERIMENTAL = ["--stability.level=experimental"]
@@ -165,3 +169,120 @@ def case_signed_requests(directory):
         pattern = r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-central-1/logs/aws4_request, ?" \
                   r"SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, ?Signature=[0-9a-f]{64}"
         check(re.fullmatch(pattern, signature or ""), f"{signature}")
+
+
+class Kafka:
+    """The brokers of kafka_peer.py."""
+
+    def __init__(self, directory):
+        probe = subprocess.run([PYTHON, "-c", "import confluent_kafka"], capture_output=True) if os.path.exists(
+            PYTHON) else None
+        if probe is None or probe.returncode != 0:
+            raise Skip("the Kafka client is missing: Scripts/install-dependencies.sh test")
+        self.log = open(f"{directory}/kafka.log", "w")
+        self.process = subprocess.Popen(
+            [PYTHON, os.path.join(os.path.dirname(os.path.abspath(__file__)), "kafka_peer.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.brokers = json.loads(self.process.stdout.readline())
+
+    def read(self, topic, count):
+        self.process.stdin.write(json.dumps({"topic": topic, "count": count}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+def fnv_partition(key, count):
+    """The partition Sarama's client gives a key: FNV-1a as a signed number, without its sign."""
+    digest = 0x811C9DC5
+    for byte in key.encode():
+        digest = (digest ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return abs(digest - (1 << 32) if digest >> 31 else digest) % count
+
+
+def case_records_of_kafka(directory):
+    """Logs by trace with keys, partitions and headers as Kafka's other clients have them; nothing lost while brokers stand still."""
+    port = free_port()
+    with Kafka(directory) as kafka:
+        configuration = f"""
+            otelcol.receiver.otlp "in" {{
+                http {{
+                    endpoint         = "127.0.0.1:{port}"
+                    include_metadata = true
+                }}
+                output {{ logs = [otelcol.exporter.kafka.k.input] }}
+            }}
+            otelcol.exporter.kafka "k" {{
+                protocol_version           = "2.1.0"
+                brokers                    = {json.dumps(kafka.brokers)}
+                include_metadata_keys      = ["x-tenant"]
+                topic_from_attribute       = "topic"
+                partition_logs_by_trace_id = true
+                timeout                    = "1s"
+                logs {{ encoding = "otlp_json" }}
+                producer {{
+                    compression   = "zstd"
+                    required_acks = -1
+                }}
+                retry_on_failure {{
+                    initial_interval = "200ms"
+                    max_interval     = "1s"
+                }}
+            }}"""
+        sent = set()
+
+        def send(topic=None):
+            number = len(sent)
+            records = [{"body": {"stringValue": f"{number + each}"}, "traceId": f"{each % 5 + 1:032x}"} for each in range(20)]
+            sent.update(record["body"]["stringValue"] for record in records)
+            resource = {"attributes": [attribute("topic", topic)]} if topic else {}
+            body = json.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]})
+            status, answer = request(
+                port, "/v1/logs", "POST", body, {"Content-Type": "application/json", "X-Tenant": "shop"})
+            check(status == 200, f"{status}: {answer}")
+
+        with Invar(directory, configuration) as invar:
+            wait_until(lambda: invar.is_ready() and is_open(port), 30, "invar to be ready")
+            for _ in range(5):
+                send()
+            records = kafka.read("otlp_logs", 25)
+            bodies = set()
+            for record in records:
+                check(record["headers"] == [["x-tenant", "shop"]], f"{record['headers']}")
+                check(record["partition"] == fnv_partition(record["key"], 4), f"{record['key']} in {record['partition']}")
+                for each in json.loads(base64.b64decode(record["value"]))["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
+                    check(each["traceId"] == record["key"], f"{each['traceId']} under {record['key']}")
+                    bodies.add(each["body"]["stringValue"])
+            check(bodies == sent and len(records) == 25, f"{len(bodies)} of {len(sent)} in {len(records)} records")
+            send("elsewhere")
+            check(len(kafka.read("elsewhere", 5)) == 5, "the topic of the attribute has not all records")
+            before = len(sent)
+            kafka.process.send_signal(signal.SIGSTOP)
+            for _ in range(5):
+                send()
+            wait_until(lambda: "Exporting failed" in invar.log_text(), 30, "an attempt to fail")
+            kafka.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: invar.ledger()["otelcol.exporter.kafka.k"]["out"] == len(sent), 60, "all records to be taken")
+            arrived = set()
+            for record in kafka.read("otlp_logs", 50):
+                for each in json.loads(base64.b64decode(record["value"]))["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
+                    arrived.add(each["body"]["stringValue"])
+            check(len(sent) - before == 100 and {each for each in sent if not 100 <= int(each) < 120} <= arrived,
+                  f"missing {sorted(sent - arrived)[:5]}")
+            check(invar.stop() == 0, "does not stop")
+
+
+def is_open(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
