@@ -28,6 +28,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolProcessorFilter.self,
     OtelcolProcessorGroupByAttrs.self,
     OtelcolProcessorInterval.self,
+    OtelcolProcessorK8sAttributes.self,
     OtelcolProcessorMemoryLimiter.self,
     OtelcolProcessorMetricStartTime.self,
     OtelcolProcessorProbabilisticSampler.self,

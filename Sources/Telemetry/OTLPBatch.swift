@@ -79,7 +79,8 @@ package struct OTLPBatch: Batch {
     }
 }
 
-/// Who sent a batch: what a receiver with `include_metadata` keeps of a request, and what its authenticator found out.
+/// Who sent a batch: its address, what a receiver with `include_metadata` keeps of the request, and what its
+/// authenticator found out.
 ///
 /// Batches of one request share the instance. Names of metadata are lower case, as HTTP/2 has them.
 package final class OTLPClient: Sendable {
@@ -112,6 +113,15 @@ package final class OTLPClient: Sendable {
         if let field = metadata.first(where: { $0.name == name }) { return field.values }
         let lowered = name.lowercased()
         return metadata.first { $0.name == lowered }?.values ?? []
+    }
+}
+
+extension OTLPClient {
+    /// Whether what both sent may be sent on as one: exporters are told metadata and identities, but no addresses.
+    package static func areInterchangeable(_ left: OTLPClient?, _ right: OTLPClient?) -> Bool {
+        left === right
+            || (left?.metadata ?? [] == right?.metadata ?? []
+                && left?.authentication ?? [] == right?.authentication ?? [])
     }
 }
 

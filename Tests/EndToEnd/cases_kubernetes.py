@@ -1,12 +1,13 @@
 """Targets, logs and Secrets of a Kubernetes cluster, through a stand-in of its API server."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import kubernetes
 from exposition import Targets, counting
-from harness import Invar, check, wait_until
-from sinks import LokiSink, RemoteWriteSink
+from harness import Invar, check, free_port, request, wait_until
+from sinks import LokiSink, OTLPSink, RemoteWriteSink
 
 
 def kubeconfig(directory, api, token):
@@ -242,4 +243,59 @@ def case_kubernetes_secret_comes_later(directory):
             check(health["state"] == "unhealthy" and "not found" in health["message"], f"health is {health}")
             api.put("secrets", kubernetes.secret("monitoring", "auth", {"token": "late"}))
             wait_until(lambda: "Bearer late" in target.tokens, 30, "the token")
+            check(invar.stop() == 0, "does not stop")
+
+
+def case_kubernetes_attributes(directory):
+    """Records sent by a pod come out with its attributes; what changes in the cluster changes them."""
+    port = free_port()
+    with kubernetes.Api("sesame") as api, OTLPSink() as sink:
+        own = kubernetes.pod("shop", "web-6c45f8d6f6-x1", "node-a", "127.0.0.1", {"app": "web"})
+        own["metadata"]["ownerReferences"] = [
+            {"kind": "ReplicaSet", "name": "web-6c45f8d6f6", "uid": "r1", "controller": True}]
+        api.put("pods", own)
+        api.put("namespaces", {"metadata": {"name": "shop", "uid": "n1", "labels": {"team": "ops"}}})
+        configuration = f"""
+            otelcol.receiver.otlp "in" {{
+                http {{ endpoint = "127.0.0.1:{port}" }}
+                output {{ logs = [otelcol.processor.k8sattributes.k.input] }}
+            }}
+            otelcol.processor.k8sattributes "k" {{
+                auth_type         = "kubeConfig"
+                wait_for_metadata = true
+                extract {{
+                    metadata = ["k8s.pod.name", "k8s.deployment.name", "k8s.container.name", "service.instance.id"]
+                    label {{
+                        key  = "team"
+                        from = "namespace"
+                    }}
+                }}
+                output {{ logs = [otelcol.exporter.otlphttp.out.input] }}
+            }}
+            otelcol.exporter.otlphttp "out" {{
+                encoding = "json"
+                client {{
+                    endpoint    = "{sink.url}"
+                    compression = "none"
+                }}
+            }}"""
+        body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "x"}}]}]}]})
+
+        def described():
+            before = len(sink.items())
+            try:
+                if request(port, "/v1/logs", "POST", body, {"Content-Type": "application/json"})[0] != 200:
+                    return None
+            except OSError:
+                return None
+            wait_until(lambda: len(sink.items()) > before, 30, "the record")
+            return sink.items()[before][0]
+
+        with Invar(directory, configuration, environment={"KUBECONFIG": kubeconfig(directory, api, "sesame")}) as invar:
+            expected = {
+                "k8s.pod.name": "web-6c45f8d6f6-x1", "k8s.deployment.name": "web", "k8s.container.name": "main",
+                "service.instance.id": "shop.web-6c45f8d6f6-x1.main", "k8s.namespace.labels.team": "ops"}
+            wait_until(lambda: described() == expected, 30, "the pod's attributes")
+            api.put("namespaces", {"metadata": {"name": "shop", "uid": "n1", "labels": {"team": "dev"}}})
+            wait_until(lambda: described()["k8s.namespace.labels.team"] == "dev", 30, "the namespace's new label")
             check(invar.stop() == 0, "does not stop")

@@ -68,9 +68,12 @@ package struct ObjectMetadata: Sendable, Equatable {
     package var labels: [NamedText] = []
     /// Sorted by name.
     package var annotations: [NamedText] = []
-    /// Kind and name of the owner that controls the object; empty without one.
+    /// Kind, name and UID of the owner that controls the object; empty without one.
     package var controllerKind = ""
     package var controllerName = ""
+    package var controllerUID = ""
+    /// When the object was made, as the server writes times.
+    package var created = ""
 
     package var namespace: String { key.namespace }
     package var name: String { key.name }
@@ -94,6 +97,7 @@ package struct ObjectMetadata: Sendable, Equatable {
             case "labels": labels = try cursor.namedTexts(&texts)
             case "annotations": annotations = try cursor.namedTexts(&texts)
             case "ownerReferences": try readOwners(&cursor, &texts)
+            case "creationTimestamp": created = try cursor.string() ?? ""
             default: break
             }
         }
@@ -107,16 +111,20 @@ package struct ObjectMetadata: Sendable, Equatable {
             guard try cursor.enterObject() else { continue }
             var kind = ""
             var name = ""
+            var uid = ""
             var isController = false
             while let member = try cursor.nextMember() {
                 switch member {
                 case "kind": kind = try cursor.text(&texts)
                 case "name": name = try cursor.text(&texts)
+                case "uid": uid = try cursor.text(&texts)
                 case "controller": isController = try cursor.bool() ?? false
                 default: break
                 }
             }
-            if isController, controllerKind.isEmpty { (controllerKind, controllerName) = (kind, name) }
+            if isController, controllerKind.isEmpty {
+                (controllerKind, controllerName, controllerUID) = (kind, name, uid)
+            }
         }
     }
 

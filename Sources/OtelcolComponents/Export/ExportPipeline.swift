@@ -263,11 +263,13 @@ final class ExportPipeline: Sendable {
         }
     }
 
-    /// Indices of the batches that may be sent as one: those of the same client.
+    /// Indices of the batches that may be sent as one: those whose clients make no difference.
     private static func groups(of batches: [OTLPBatch]) -> [[Int]] {
         var groups: [[Int]] = []
         for index in batches.indices {
-            if let known = groups.firstIndex(where: { batches[$0[0]].client == batches[index].client }) {
+            if let known = groups.firstIndex(where: {
+                OTLPClient.areInterchangeable(batches[$0[0]].client, batches[index].client)
+            }) {
                 groups[known].append(index)
             } else {
                 groups.append([index])

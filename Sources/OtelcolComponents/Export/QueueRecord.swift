@@ -4,14 +4,14 @@ import Telemetry
 import Wire
 
 /// How a batch is kept in a queue on disk: the request as OTLP has it, behind the address and metadata of the client where
-/// these are known. What an authenticator found out about the client is not kept: it may hold passwords.
+/// there is metadata. What an authenticator found out about the client is not kept: it may hold passwords.
 enum QueueRecord {
     /// The tag of records that begin with a client.
     private static let clientTag: UInt32 = 1
 
     static func make(_ batch: OTLPBatch) -> SegmentRecord {
         let count = batch.itemCount
-        guard let client = batch.client, !client.address.isEmpty || !client.metadata.isEmpty else {
+        guard let client = batch.client, !client.metadata.isEmpty else {
             return SegmentRecord(payload: batch.requestBytes, items: count)
         }
         var head: [UInt8] = []

@@ -5,37 +5,21 @@ import Kubernetes
 import TextFormats
 import Transport
 
-/// How a detector asks the Kubernetes API: `auth_type` and `context`.
-struct ClusterAccess: Sendable {
-    private enum Method: String, CaseIterable {
-        case none, serviceAccount, kubeConfig
-    }
-
-    private let method: Method
+/// The `auth_type` and `context` of a detector.
+private struct DetectorAccess: Sendable {
+    private let access: ClusterAccess
 
     init(from block: inout BlockReader) {
-        let word = block.optional(
-            "auth_type", default: "none", "How the API is asked: `none`, `serviceAccount` or `kubeConfig`.")
+        access = ClusterAccess(from: &block, default: "none")
         let context = block.optional("context", default: "", "The context of the kubeconfig file.")
-        method = Method(rawValue: word) ?? .none
-        if word == "tls" {
-            block.reject("auth_type", "\"tls\" is not supported: name the certificate in a kubeconfig file")
-        } else if Method(rawValue: word) == nil {
-            block.reject("auth_type", "must be one of none, serviceAccount, kubeConfig")
-        }
-        if !context.isEmpty {
-            block.reject("context", "is not supported: the file's current-context is used")
-        }
+        if !context.isEmpty { block.reject("context", "is not supported: the file's current-context is used") }
     }
 
     func connection(_ probe: HostProbe) throws(DetectionError) -> KubernetesConnection {
-        switch method {
-        case .none: return try probe.anonymousKubernetes()
-        case .serviceAccount: return .inCluster
-        case .kubeConfig:
-            if let path = probe.environment("KUBECONFIG") { return .kubeconfig(path) }
-            guard let home = probe.environment("HOME") else { throw .failed("neither KUBECONFIG nor HOME is set") }
-            return .kubeconfig(home + "/.kube/config")
+        do throws(ConnectionError) {
+            return try access.connection(probe.environment)
+        } catch {
+            throw .absent("\(error)")
         }
     }
 }
@@ -46,11 +30,11 @@ struct KubernetesNodeDetector: ResourceDetector {
     static let doc = "The Kubernetes node the program runs on."
     static let attributes = DetectableAttribute.on("k8s.node.name", "k8s.node.uid")
 
-    private let access: ClusterAccess
+    private let access: DetectorAccess
     private let variable: String
 
     init(from block: inout BlockReader) {
-        access = ClusterAccess(from: &block)
+        access = DetectorAccess(from: &block)
         variable = block.optional(
             "node_from_env_var", default: "K8S_NODE_NAME", "The environment variable that names the node.")
     }
@@ -74,9 +58,9 @@ struct KubeadmDetector: ResourceDetector {
     static let doc = "The Kubernetes cluster, as kubeadm made it."
     static let attributes = DetectableAttribute.on("k8s.cluster.name", "k8s.cluster.uid")
 
-    private let access: ClusterAccess
+    private let access: DetectorAccess
 
-    init(from block: inout BlockReader) { access = ClusterAccess(from: &block) }
+    init(from block: inout BlockReader) { access = DetectorAccess(from: &block) }
 
     func detect(_ probe: HostProbe) async throws(DetectionError) -> DetectedResource {
         let connection = try access.connection(probe)

@@ -131,14 +131,4 @@ struct HostProbe: Sendable {
         }
         return try Self.parse(bytes, from: path)
     }
-
-    /// The connection without credentials to the server of the pod's cluster, whose certificate is not looked at.
-    func anonymousKubernetes() throws(DetectionError) -> KubernetesConnection {
-        guard let host = environment("KUBERNETES_SERVICE_HOST"), let port = environment("KUBERNETES_SERVICE_PORT"),
-            let url = HTTPURL("https://\(host.contains(":") ? "[\(host)]" : host):\(port)")
-        else { throw .absent("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set") }
-        var settings = HTTPClientSettings()
-        settings.tls.skipsVerification = true
-        return .server(url, settings)
-    }
 }

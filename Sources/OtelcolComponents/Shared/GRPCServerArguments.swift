@@ -67,7 +67,6 @@ struct GRPCServerArguments: Sendable, Equatable {
                 throw GRPCStatus(.unauthenticated, "\(error)")
             }
         }
-        guard includesMetadata || !authentication.isEmpty else { return nil }
         return OTLPClient(
             address: request.remoteAddress.text, metadata: includesMetadata ? request.metadata.asMetadata : [],
             authentication: authentication)

@@ -74,9 +74,8 @@ struct HTTPServerArguments: Sendable, Equatable {
 
     private func client(
         _ fields: HTTPFields, address: SocketAddress, authentication: [OTLPClient.Field]
-    ) -> OTLPClient? {
-        guard includesMetadata || !authentication.isEmpty else { return nil }
-        return OTLPClient(
+    ) -> OTLPClient {
+        OTLPClient(
             address: address.text, metadata: includesMetadata ? fields.asMetadata : [],
             authentication: authentication)
     }
