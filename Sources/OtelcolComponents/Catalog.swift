@@ -25,6 +25,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolProcessorBatch.self,
     OtelcolProcessorCumulativeToDelta.self,
     OtelcolProcessorDeltaToCumulative.self,
+    OtelcolProcessorDiscovery.self,
     OtelcolProcessorFilter.self,
     OtelcolProcessorGroupByAttrs.self,
     OtelcolProcessorInterval.self,

@@ -143,10 +143,7 @@ struct AttributeAction: Block, Sendable {
         case .authentication(let name):
             write(client?.authentication.first { $0.name == name }?.values ?? [], key, attributes)
         case .clientAddress:
-            // The port is no part of the address.
-            let address = client?.address ?? ""
-            let host = address.lastIndex(of: ":").map { String(address[..<$0]) } ?? address
-            write(host.isEmpty ? [] : [host], key, attributes)
+            write(client?.host.map { [$0] } ?? [], key, attributes)
         }
     }
 

@@ -51,8 +51,8 @@ struct ClusterWatch: Sendable {
             group.addTask { [self] in
                 while true {
                     let next = index.forget(now: clock.monotonicNanoseconds)
-                    let wait = next.map { max(Duration.nanoseconds($0 - clock.monotonicNanoseconds), Duration.seconds(1)) }
-                    try await clock.sleep(for: min(wait ?? .seconds(20), .seconds(20)))
+                    let wait = next.map { Duration.nanoseconds($0 - clock.monotonicNanoseconds) }
+                    try await clock.sleep(for: min(max(wait ?? .seconds(20), .seconds(1)), .seconds(20)))
                 }
             }
             defer { group.cancelAll() }

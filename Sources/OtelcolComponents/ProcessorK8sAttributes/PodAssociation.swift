@@ -76,7 +76,7 @@ struct PodMatcher: Sendable, Equatable {
     func identifier(
         of attributes: OTLPAttributes, _ client: OTLPClient?
     ) -> (identifier: PodIdentifier, address: String?)? {
-        let address = Self.address(of: client)
+        let address = client?.host
         if associations.isEmpty { return standard(attributes, address) }
         for association in associations {
             var identifier = PodIdentifier()
@@ -122,16 +122,6 @@ struct PodMatcher: Sendable, Equatable {
     static func text(_ attributes: OTLPAttributes, _ key: OTLPKey) -> String? {
         guard let bytes = attributes[key]?.stringBytes, !bytes.isEmpty else { return nil }
         return String(decoding: bytes, as: UTF8.self)
-    }
-
-    /// The address of the client without its port.
-    private static func address(of client: OTLPClient?) -> String? {
-        guard let text = client?.address, !text.isEmpty else { return nil }
-        guard let colon = text.lastIndex(of: ":") else { return text }
-        if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
-            return String(text[text.index(after: text.startIndex)..<end])
-        }
-        return IPLiteral(text) == nil ? String(text[..<colon]) : text
     }
 
     // MARK: Pods
