@@ -1,11 +1,12 @@
 import Compression
 import Essentials
+import LokiComponents
 import TextFormats
 import Wire
 
 /// Readers of log lines and of what carries them.
 enum LogTargets {
-    static let all: [FuzzTarget] = [syslogMessages, syslogStream, logfmt, lz4]
+    static let all: [FuzzTarget] = [syslogMessages, syslogStream, dockerLog, logfmt, lz4]
 
     // MARK: syslog
 
@@ -69,6 +70,52 @@ enum LogTargets {
             found.isBroken = true
         }
         return found
+    }
+
+    // MARK: Docker
+
+    /// A log cut into pieces anywhere yields the lines of one read at once.
+    private static let dockerLog = FuzzTarget(
+        name: "docker-log",
+        seeds: [
+            [0] + dockerFrame(1, "2026-01-01T00:00:01.000000001Z out\n") + dockerFrame(2, "2026-01-01T00:00:01Z half")
+                + dockerFrame(2, "2026-01-01T00:00:01Z end\r\n"),
+            [1] + bytes("2026-01-01T00:00:01.000000001Z line\r\n2026-01-01T00:00:02.000000001Z unfinished"),
+            [2] + dockerFrame(1, "2026-01-01T00:00:01Z " + String(repeating: "x", count: 200) + "\n"),
+        ],
+        dictionary: ["2026-01-01T00:00:01.000000001Z ", "\n", "\u{1}\0\0\0\0\0\0 "]
+    ) { input in
+        guard let choice = input.first else { return 0 }
+        let stream = Array(input.dropFirst())
+        let whole = dockerLines(stream, piece: .max, choice)
+        let parts = dockerLines(stream, piece: 1 + Int(choice >> 2) % 13, choice)
+        try require(whole == parts, "\(whole.count) lines at once, \(parts.count) in pieces")
+        return magnitude(whole.count) << 2 | Int(choice & 3)
+    }
+
+    private static func dockerFrame(_ kind: UInt8, _ text: String) -> [UInt8] {
+        [kind, 0, 0, 0, 0, 0, UInt8(text.utf8.count >> 8), UInt8(text.utf8.count & 255)] + bytes(text)
+    }
+
+    private static func dockerLines(_ stream: [UInt8], piece: Int, _ choice: UInt8) -> [[UInt8]] {
+        var parser = DockerLogParser(isTerminal: choice & 1 != 0)
+        if choice & 2 != 0 { parser.lineLimit = 100 }
+        var lines: [[UInt8]] = []
+        func add(_ line: DockerLogParser.Line) {
+            lines.append([UInt8(line.stream.rawValue), line.isCut ? 1 : 0] + bytes("\(line.time) ") + line.bytes)
+        }
+        var offset = 0
+        do {
+            while offset < stream.count {
+                let end = piece == .max ? stream.count : min(offset + piece, stream.count)
+                try stream[offset..<end].withUnsafeBytes { try parser.push($0) { add($0) } }
+                offset = end
+            }
+            parser.finish { add($0) }
+        } catch {
+            lines.append(bytes("\(error)"))
+        }
+        return lines
     }
 
     // MARK: logfmt

@@ -7,6 +7,7 @@ package let lokiComponents: [any Component.Type] = [
     LokiProcess.self,
     LokiRelabel.self,
     LokiSourceAPI.self,
+    LokiSourceDocker.self,
     LokiSourceFile.self,
     LokiSourceGELF.self,
     LokiSourceKubernetes.self,
