@@ -16,6 +16,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolExporterDebug.self,
     OtelcolExporterFile.self,
     OtelcolExporterKafka.self,
+    OtelcolExporterLoadBalancing.self,
     OtelcolExporterLoki.self,
     OtelcolExporterOTLP.self,
     OtelcolExporterOTLPHTTP.self,

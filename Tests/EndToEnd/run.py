@@ -12,6 +12,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import cases_balancing
 import cases_console
 import cases_derived
 import cases_docker
@@ -30,7 +31,7 @@ from harness import BINARY, Directory, Failure, Skip
 def all_cases():
     for module in (
         cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_otel_logs, cases_protocols,
-        cases_derived, cases_outputs, cases_kubernetes, cases_docker,
+        cases_derived, cases_outputs, cases_balancing, cases_kubernetes, cases_docker,
         cases_console,
     ):
         for name, case in list(vars(module).items()):

@@ -11,11 +11,14 @@ package protocol ExportDestination: Sendable {
 package struct ExportReport: Sendable, Equatable {
     /// Items the destination refused for good (OTLP partial success).
     package var rejectedItems = 0
+    /// Items that other books of the component have from now on (another pipeline's, say): they are not delivered yet.
+    package var handedOnItems = 0
     /// What the destination said, empty when nothing.
     package var message = ""
 
-    package init(rejectedItems: Int = 0, message: String = "") {
+    package init(rejectedItems: Int = 0, handedOnItems: Int = 0, message: String = "") {
         self.rejectedItems = rejectedItems
+        self.handedOnItems = handedOnItems
         self.message = message
     }
 

@@ -24,14 +24,14 @@ final class ExportPipeline: Sendable {
 
     init(
         queue: SendingQueue, retry: RetryOnFailure, destination: any ExportDestination,
-        context: Context<InputExports>, exporter: String
+        context: Context<InputExports>, exporter: String, holding: String = "sending_queue"
     ) {
         self.queue = queue
         self.retry = retry
         self.destination = destination
         self.context = context
         metrics = ExportMetrics(context.metrics, exporter: exporter)
-        holding = context.ledger.holding("sending_queue")
+        self.holding = context.ledger.holding(holding)
         let metrics = metrics
         lanes = OTLPBatch.Kind.allCases.map { kind in
             metrics.capacity(kind).set(queue.capacity)
@@ -115,7 +115,7 @@ final class ExportPipeline: Sendable {
         case .sent(let report):
             let rejected = min(max(report.rejectedItems, 0), count)
             ledger.drop(rejected, .refusedByDestination)
-            ledger.delivered(count - rejected)
+            ledger.delivered(max(0, count - rejected - report.handedOnItems))
         case .failed(let reason, _): ledger.drop(count, reason)
         }
     }
@@ -283,12 +283,16 @@ final class ExportPipeline: Sendable {
         guard var joined = batches.first else { return [] }
         for batch in batches.dropFirst() { joined.append(batch) }
         let outcome = await send(parts: split(joined))
-        guard case .sent(var report) = outcome, report.rejectedItems > 0 else { return batches.map { _ in outcome } }
-        // Which items were rejected is not known: the number is right.
+        guard case .sent(var report) = outcome, report.rejectedItems > 0 || report.handedOnItems > 0 else {
+            return batches.map { _ in outcome }
+        }
+        // Which items were rejected or handed on is not known: the number is right.
         return batches.map { batch in
             var own = report
             own.rejectedItems = min(report.rejectedItems, batch.itemCount)
             report.rejectedItems -= own.rejectedItems
+            own.handedOnItems = min(report.handedOnItems, batch.itemCount - own.rejectedItems)
+            report.handedOnItems -= own.handedOnItems
             return .sent(own)
         }
     }
@@ -311,12 +315,20 @@ final class ExportPipeline: Sendable {
 
     private func send(parts: [OTLPBatch]) async -> ExportOutcome {
         var report = ExportReport()
-        for part in parts {
+        for (index, part) in parts.enumerated() {
             switch await send(part) {
             case .sent(let one):
                 report.rejectedItems += one.rejectedItems
+                report.handedOnItems += one.handedOnItems
                 if !one.message.isEmpty { report.message = one.message }
-            case .failed(let reason, let message): return .failed(reason, message)
+            case .failed(let reason, let message):
+                if report.handedOnItems == 0 { return .failed(reason, message) }
+                // Others have the first parts in their books already: only the rest is lost.
+                let rest = parts[index...].reduce(0) { $0 + $1.itemCount }
+                context.ledger.drop(rest, reason)
+                report.handedOnItems += rest
+                report.message = message
+                return .sent(report)
             }
         }
         return .sent(report)
@@ -409,7 +421,8 @@ final class ExportPipeline: Sendable {
         while true {
             do throws(ExportError) {
                 let report = try await destination.send(batch)
-                signal.sent.add(batch.itemCount - min(max(report.rejectedItems, 0), batch.itemCount))
+                let unsent = min(max(report.rejectedItems, 0), batch.itemCount) + report.handedOnItems
+                signal.sent.add(max(0, batch.itemCount - unsent))
                 if report.rejectedItems > 0 || !report.message.isEmpty {
                     signal.failed.add(report.rejectedItems)
                     context.log.warn(

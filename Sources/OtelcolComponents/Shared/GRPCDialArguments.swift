@@ -6,12 +6,21 @@ import Transport
 
 /// The `client` block of exporters over gRPC (configgrpc of the OpenTelemetry Collector).
 struct GRPCDialArguments: Block, Sendable, Equatable {
-    let settings: GRPCClientSettings
+    private(set) var settings: GRPCClientSettings
     let headers: [String: String]
     let auth: AuthHandler?
+    /// What TLS is spoken with where an endpoint asks for it by itself.
+    private let tls: TLSClientSettings
 
     init(from block: inout BlockReader) {
         let endpoint: String = block.required("endpoint", "Address calls are sent to, as `host:port`.")
+        self.init(from: &block, endpoint: endpoint)
+    }
+
+    /// The same block without its `endpoint`: calls go nowhere until ``aimed(at:)``.
+    init(withoutEndpointFrom block: inout BlockReader) { self.init(from: &block, endpoint: nil) }
+
+    private init(from block: inout BlockReader, endpoint: String?) {
         let compression = block.optional("compression", default: "gzip", "How messages are compressed.")
         block.bufferSize("read_buffer_size", "Size of the buffer reads go through.")
         block.bufferSize(
@@ -29,8 +38,10 @@ struct GRPCDialArguments: Block, Sendable, Equatable {
         let tls: ClientTLS = block.block("tls", "Certificates and versions of TLS.")
         let keepalive: Keepalive? = block.optionalBlock("keepalive", "When silent servers are pinged.")
 
-        let parsed = Self.parse(endpoint)
-        if parsed == nil, !endpoint.isEmpty { block.reject("endpoint", "must be an address as host:port") }
+        let parsed = endpoint.flatMap { Self.parse($0) }
+        if parsed == nil, let endpoint, !endpoint.isEmpty {
+            block.reject("endpoint", "must be an address as host:port")
+        }
         var made = GRPCClientSettings(host: parsed?.host ?? "", port: parsed?.port ?? 0)
         let isInsecure = parsed?.isSecure.map { !$0 } ?? tls.isInsecure
         made.tls = isInsecure ? nil : tls.settings
@@ -50,6 +61,18 @@ struct GRPCDialArguments: Block, Sendable, Equatable {
         }
         made.keepalive = keepalive?.settings
         settings = made
+        self.tls = tls.settings
+    }
+
+    /// The same for calls to `endpoint`, which may say by `http://` or `https://` whether TLS is spoken; nil when it is
+    /// no address.
+    func aimed(at endpoint: String) -> GRPCDialArguments? {
+        guard let parsed = Self.parse(endpoint) else { return nil }
+        var aimed = self
+        aimed.settings.host = parsed.host
+        aimed.settings.port = parsed.port
+        if let isSecure = parsed.isSecure { aimed.settings.tls = isSecure ? settings.tls ?? tls : nil }
+        return aimed
     }
 
     /// Host and port of `host:port`, with `http://`, `https://` or `dns:///` in front where somebody wants to.

@@ -82,6 +82,20 @@ struct SendingQueue: Block, Sendable, Equatable {
         }
     }
 
+    /// No queue: senders wait until their batch was sent.
+    static let disabled = SendingQueue()
+
+    private init() {
+        isEnabled = false
+        consumers = 0
+        capacity = 0
+        blocksOnOverflow = false
+        sizer = .requests
+        waitsForResult = false
+        storage = nil
+        batching = nil
+    }
+
     static func read(from block: inout BlockReader) -> SendingQueue {
         block.block("sending_queue", "How batches wait to be sent.")
     }
@@ -129,6 +143,18 @@ struct RetryOnFailure: Block, Sendable, Equatable {
                 block.reject("max_elapsed_time", "must not be less than initial_interval or max_interval")
             }
         }
+    }
+
+    /// A failed request is not sent again.
+    static let disabled = RetryOnFailure()
+
+    private init() {
+        isEnabled = false
+        initialInterval = .zero
+        randomizationFactor = 0
+        multiplier = 1
+        maximumInterval = .zero
+        maximumElapsedTime = .zero
     }
 
     static func read(from block: inout BlockReader) -> RetryOnFailure {

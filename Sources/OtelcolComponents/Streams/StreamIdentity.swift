@@ -17,23 +17,33 @@ struct StreamID: Hashable, Sendable {
 
 /// Computes the identities of streams while a walk goes through metrics.
 struct StreamIdentity {
-    private static let secret = StreamID(low: .random(in: .min ... .max), high: .random(in: .min ... .max))
+    private static let ownSecret = StreamID(low: .random(in: .min ... .max), high: .random(in: .min ... .max))
 
+    private let secret: StreamID
     /// Identity of the resource group reached last.
-    private(set) var resource = secret
+    private(set) var resource: StreamID
     /// Identity of the scope reached last, its resource included.
-    private(set) var scope = secret
+    private(set) var scope: StreamID
     /// Identity of the metric reached last, its scope included.
-    private(set) var metric = secret
+    private(set) var metric: StreamID
+
+    /// Identities with the secret of the process, or with one that others share.
+    init(secret: StreamID? = nil) {
+        let secret = secret ?? Self.ownSecret
+        self.secret = secret
+        resource = secret
+        scope = secret
+        metric = secret
+    }
 
     mutating func begin(resourceOf walker: OTLPWalker) {
-        resource = Self.hash(attributesOf: walker.resource, Self.secret)
+        resource = hash(attributesOf: walker.resource, secret)
     }
 
     mutating func begin(scopeOf walker: OTLPWalker) {
         scope = Self.hash(walker.scope.bytes(OTLPField.Scope.name), resource)
         scope = Self.hash(walker.scope.bytes(OTLPField.Scope.version), scope)
-        scope = Self.hash(attributesOf: walker.scope, scope)
+        scope = hash(attributesOf: walker.scope, scope)
     }
 
     mutating func begin(metricOf walker: OTLPWalker) {
@@ -57,7 +67,7 @@ struct StreamIdentity {
     }
 
     /// The stream of the data point being visited.
-    func stream(of walker: OTLPWalker) -> StreamID { Self.hash(attributesOf: walker.point, metric) }
+    func stream(of walker: OTLPWalker) -> StreamID { hash(attributesOf: walker.point, metric) }
 
     // MARK: Hashing
 
@@ -70,12 +80,12 @@ struct StreamIdentity {
     }
 
     /// Sums over the attributes, so that their order is of no matter.
-    private static func hash(attributesOf message: OTLPMessage, _ seed: StreamID) -> StreamID {
+    private func hash(attributesOf message: OTLPMessage, _ seed: StreamID) -> StreamID {
         var sum = StreamID(low: 0, high: 0)
         message.forEachMessage(message.shape.attributesField) { content in
             let pair = OTLPKeyValue(content: content)
-            sum = sum + hash(pair.valueContent ?? OTLPBytes.empty, hash(pair.key, secret))
+            sum = sum + Self.hash(pair.valueContent ?? OTLPBytes.empty, Self.hash(pair.key, secret))
         }
-        return hash(sum.high, hash(sum.low, seed))
+        return Self.hash(sum.high, Self.hash(sum.low, seed))
     }
 }

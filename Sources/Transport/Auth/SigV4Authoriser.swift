@@ -53,7 +53,7 @@ final class SigV4Authoriser: RequestAuthoriser {
 
     // MARK: Finding credentials
 
-    private func region() throws(HTTPClientError) -> String {
+    fileprivate func region() throws(HTTPClientError) -> String {
         if let region = settings.region, !region.isEmpty { return region }
         if let region = environment("AWS_REGION") ?? environment("AWS_DEFAULT_REGION") { return region }
         let path = environment("AWS_CONFIG_FILE") ?? environment("HOME").map { "\($0)/.aws/config" }
@@ -226,6 +226,9 @@ package final class AWSRequestSigner: Sendable {
     package func sign(_ request: inout HTTPClientRequest) async throws(HTTPClientError) {
         try await authoriser.authorise(&request, until: .now() + .seconds(30))
     }
+
+    /// The region of the settings, the environment or the profile, in this order.
+    package var configuredRegion: String? { try? authoriser.region() }
 
     /// After an answer of 401: forgets the session of an assumed role; whether there was one.
     package func forgetSession() -> Bool { authoriser.forgetSession() }

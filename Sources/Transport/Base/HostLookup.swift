@@ -1,3 +1,4 @@
+package import Essentials
 import Glibc
 
 /// A name without an address; the message is Go's.
@@ -34,4 +35,19 @@ func lookUpHost(_ host: String, family: CInt) throws -> [String] {
         next = entry.pointee.ai_next
     }
     return addresses
+}
+
+/// The system's resolver, hosts file and all, for those who want addresses without connecting.
+package enum HostAddresses {
+    /// The addresses of both families that a name has, in the system's order. Asks on a thread of `pool`; a cancelled
+    /// caller does not wait for the answer.
+    package static func lookUp(_ host: String, on pool: BlockingPool) async throws -> [String] {
+        let once = OneShot<[String]>()
+        return try await withTaskCancellationHandler {
+            pool.submit { once.complete(Result { try lookUpHost(host, family: AF_UNSPEC) }) }
+            return try await once.value()
+        } onCancel: {
+            once.complete(.failure(CancellationError()))
+        }
+    }
 }
