@@ -22,6 +22,7 @@ package let otelcolComponents: [any Component.Type] = [
     OtelcolExporterOTLPHTTP.self,
     OtelcolExporterPrometheus.self,
     OtelcolExporterSyslog.self,
+    OtelcolExtensionJaegerRemoteSampling.self,
     OtelcolProcessorAttributes.self,
     OtelcolProcessorBatch.self,
     OtelcolProcessorCumulativeToDelta.self,

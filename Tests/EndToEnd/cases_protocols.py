@@ -105,6 +105,71 @@ def case_jaeger_clients(directory):
             check(invar.stop() == 0, "does not stop")
 
 
+def strategies(all_share, none_share):
+    return json.dumps({"default_strategy": {"type": "probabilistic", "param": 0.5}, "service_strategies": [
+        {"service": "all", "type": "probabilistic", "param": all_share},
+        {"service": "none", "type": "probabilistic", "param": none_share},
+        {"service": "limited", "type": "ratelimiting", "param": 3},
+        {"service": "shop", "type": "probabilistic", "param": 0,
+         "operation_strategies": [{"operation": "pay", "type": "probabilistic", "param": 1}]}]})
+
+
+def case_jaeger_remote_sampling(directory):
+    """The Jaeger client samples as the file says, asked through two servers, and anew when the file has changed."""
+    direct, calls, chained = free_port(), free_port(), free_port()
+    file = f"{directory}/strategies.json"
+
+    def write(text):
+        with open(file + ".new", "w") as output:
+            output.write(text)
+        os.replace(file + ".new", file)
+
+    write(strategies(1, 0))
+    configuration = f"""
+        otelcol.extension.jaeger_remote_sampling "file" {{
+            http {{ endpoint = "127.0.0.1:{direct}" }}
+            grpc {{ endpoint = "127.0.0.1:{calls}" }}
+            source {{
+                file            = "{file}"
+                reload_interval = "100ms"
+            }}
+        }}
+        otelcol.extension.jaeger_remote_sampling "remote" {{
+            http {{ endpoint = "127.0.0.1:{chained}" }}
+            source {{
+                remote {{
+                    endpoint = "127.0.0.1:{calls}"
+                    tls {{ insecure = true }}
+                }}
+            }}
+        }}
+        """
+    with Invar(directory, configuration) as invar:
+        wait_until(lambda: answers(direct, "all") and answers(chained, "all"), 30, "the servers to answer")
+        counts = send("jaeger-sampling", chained)
+        check(counts["all"] == {"pay": 1000, "list": 1000}, f"{counts}")
+        check(counts["none"] == {"pay": 0, "list": 0}, f"{counts}")
+        check(all(350 < count < 650 for count in counts["half"].values()), f"{counts}")
+        check(1 <= sum(counts["limited"].values()) < 100, f"{counts}")
+        check(counts["shop"] == {"pay": 1000, "list": 0}, f"{counts}")
+        # strategyType RATE_LIMITING, three traces a second
+        check(send("jaeger-sampling-grpc", calls) == "08011a020803", "another strategy over gRPC")
+        write(strategies(0, 1))
+        wait_until(lambda: answers(chained, "all")["probabilisticSampling"]["samplingRate"] == 0, 30, "the new strategy")
+        counts = send("jaeger-sampling", direct)
+        check(counts["all"] == {"pay": 0, "list": 0} and counts["none"] == {"pay": 1000, "list": 1000}, f"{counts}")
+        check(invar.stop() == 0, "does not stop")
+
+
+def answers(port, service):
+    """The strategy of a service, or nothing while there is no server."""
+    try:
+        status, body = request(port, f"/sampling?service={service}")
+    except OSError:
+        return None
+    return json.loads(body) if status == 200 else None
+
+
 def case_fluent_client(directory):
     """fluent-logger's events over TCP; an event with a chunk is acknowledged; bytes that are no events end their connection."""
     port = free_port()

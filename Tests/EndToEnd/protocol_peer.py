@@ -81,6 +81,39 @@ def fluent(port):
     return events
 
 
+def jaeger_sampling(port):
+    """How many of a thousand spans of two operations the client samples, for each service the server knows."""
+    import socket
+    from jaeger_client import Config
+
+    counts = {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as agent:
+        agent.bind(("127.0.0.1", 0))
+        for service in ("all", "none", "half", "limited", "shop"):
+            tracer = Config(service_name=service, validate=True, config={
+                "logging": False, "sampling_refresh_interval": 1, "local_agent": {
+                    "reporting_host": "127.0.0.1", "reporting_port": agent.getsockname()[1], "sampling_port": port},
+            }).new_tracer()
+            first, deadline = str(tracer.sampler.sampler), time.monotonic() + 20
+            while str(tracer.sampler.sampler) == first and time.monotonic() < deadline:
+                time.sleep(0.02)
+            counts[service] = {operation: sum(tracer.start_span(operation).is_sampled() for _ in range(1000))
+                               for operation in ("pay", "list")}
+            tracer.close()
+    return counts
+
+
+def jaeger_sampling_grpc(port):
+    """The strategy of the service `limited` as bytes, in hexadecimal."""
+    import grpc
+
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary(
+            "/jaeger.api_v2.SamplingManager/GetSamplingStrategy", lambda data: data, lambda data: data)
+        return call(b"\x0a\x07limited", timeout=20).hex()
+
+
 if __name__ == "__main__":
-    protocols = {"zipkin": zipkin, "jaeger": jaeger, "jaeger-grpc": jaeger_grpc, "fluent": fluent}
+    protocols = {"zipkin": zipkin, "jaeger": jaeger, "jaeger-grpc": jaeger_grpc, "fluent": fluent,
+                 "jaeger-sampling": jaeger_sampling, "jaeger-sampling-grpc": jaeger_sampling_grpc}
     print(json.dumps(protocols[sys.argv[1]](int(sys.argv[2]))), flush=True)
