@@ -4,8 +4,12 @@ import bisect
 import json
 import os
 import subprocess
+import threading
 import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import kubernetes
+from cases_kubernetes import kubeconfig
 from cases_otel import PYTHON
 from harness import Invar, Skip, check, free_port, wait_until
 
@@ -42,8 +46,12 @@ class Servers:
         self.log.close()
 
 
-def pipeline(port, endpoints):
+def static(endpoints):
     names = ", ".join(f'"{endpoint}"' for endpoint in endpoints)
+    return f"static {{ hostnames = [{names}] }}"
+
+
+def pipeline(port, resolver):
     return f"""
         otelcol.receiver.otlp "in" {{
             grpc {{ endpoint = "127.0.0.1:{port}" }}
@@ -51,7 +59,7 @@ def pipeline(port, endpoints):
         }}
         otelcol.exporter.loadbalancing "lb" {{
             resolver {{
-                static {{ hostnames = [{names}] }}
+                {resolver}
             }}
             protocol {{
                 otlp {{
@@ -101,7 +109,7 @@ def case_loadbalancing_traces(directory):
     with Servers(directory) as servers:
         port = free_port()
         endpoints = [f"127.0.0.1:{each}" for each in servers.ports]
-        with Invar(directory, pipeline(port, endpoints)) as invar:
+        with Invar(directory, pipeline(port, static(endpoints))) as invar:
             sent = servers.ask("send", f"127.0.0.1:{port}", 400)
             check(len(sent) == 1600, f"{len(sent)} spans")
             wait_until(lambda: sum(map(len, servers.state())) >= len(sent), 60, "the spans at the servers")
@@ -133,14 +141,14 @@ def case_loadbalancing_server_leaves(directory):
     with Servers(directory) as servers:
         port = free_port()
         endpoints = [f"127.0.0.1:{each}" for each in servers.ports]
-        with Invar(directory, pipeline(port, endpoints)) as invar:
+        with Invar(directory, pipeline(port, static(endpoints))) as invar:
             servers.ask("stop", 2)
             sent = servers.ask("send", f"127.0.0.1:{port}", 300)
             points = ring(endpoints)
             waiting = [span for span in sent if owner(points, span) == endpoints[2]]
             check(waiting, "nothing waits")
             wait_until(lambda: sum(map(len, servers.state())) == len(sent) - len(waiting), 60, "the spans of the others")
-            invar.write(pipeline(port, endpoints[:2]))
+            invar.write(pipeline(port, static(endpoints[:2])))
             status, answer = invar.reload()
             check(status == 200, answer)
             wait_until(lambda: sum(map(len, servers.state())) >= len(sent), 60, "the spans that waited")
@@ -150,3 +158,90 @@ def case_loadbalancing_server_leaves(directory):
             wait_until(lambda: balanced(invar), 30, "the books to balance")
             check(invar.ledger()["otelcol.exporter.loadbalancing.lb"]["dropped"] == [], "spans were dropped")
             check(invar.stop() == 0, "does not stop")
+
+
+def check_sending(servers, invar, port, resolver):
+    """Traces sent now come whole to the three servers."""
+    wait_until(lambda: invar.metric("otelcol_loadbalancer_num_backends", resolver=resolver) == 3, 30, "three endpoints")
+    sent = servers.ask("send", f"127.0.0.1:{port}", 100)
+    wait_until(lambda: sum(map(len, servers.state())) >= len(sent), 60, "the spans at the servers")
+    state = servers.state()
+    check_whole(state)
+    check(all(state) and sorted(span for spans in state for span in spans) == sorted(sent), "spans differ")
+
+
+def case_loadbalancing_kubernetes(directory):
+    """Endpoints of a Kubernetes service, which come while the program runs."""
+    with Servers(directory) as servers, kubernetes.Api("sesame") as api:
+        port = free_port()
+        item = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "ports": [],
+                "metadata": {"name": "pool-x", "namespace": "tracing",
+                             "labels": {"kubernetes.io/service-name": "pool"}}}
+        api.put("endpointslices", {**item, "endpoints": [{"addresses": ["127.0.0.9"], "conditions": {"ready": False}}]})
+        resolver = f"""kubernetes {{
+            service = "pool.tracing"
+            ports   = {servers.ports}
+        }}"""
+        environment = {"KUBECONFIG": kubeconfig(directory, api, "sesame")}
+        with Invar(directory, pipeline(port, resolver), environment=environment) as invar:
+            wait_until(lambda: invar.metric("otelcol_loadbalancer_num_backends", resolver="k8s") == 0, 30, "the slice")
+            api.put("endpointslices", {**item, "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]})
+            check_sending(servers, invar, port, "k8s")
+            check(invar.stop() == 0, "does not stop")
+
+
+class CloudMap:
+    """AWS Cloud Map's DiscoverInstances, as far as it is needed here."""
+
+    def __init__(self, ports):
+        self.asked = []
+        cloud = self
+        answer = json.dumps({"Instances": [
+            {"InstanceId": str(port), "Attributes": {"AWS_INSTANCE_IPV4": "127.0.0.1", "AWS_INSTANCE_PORT": str(port)}}
+            for port in ports]}).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                cloud.asked.append((self.headers["X-Amz-Target"], self.headers["Authorization"], body))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)
+
+
+def case_loadbalancing_cloud_map(directory):
+    """Endpoints registered in AWS Cloud Map, asked for with the credentials of the environment."""
+    with Servers(directory) as servers, CloudMap(servers.ports) as cloud:
+        port = free_port()
+        resolver = """aws_cloud_map {
+            namespace    = "mesh"
+            service_name = "pool"
+        }"""
+        environment = {
+            "AWS_ENDPOINT_URL_SERVICEDISCOVERY": cloud.url, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKID",
+            "AWS_SECRET_ACCESS_KEY": "sesame"}
+        with Invar(directory, pipeline(port, resolver), environment=environment) as invar:
+            check_sending(servers, invar, port, "aws")
+            target, signature, body = cloud.asked[0]
+            check(target == "Route53AutoNaming_v20170314.DiscoverInstances", target)
+            check("Credential=AKID/" in signature and "/eu-central-1/servicediscovery/aws4_request" in signature, signature)
+            check(body == {"NamespaceName": "mesh", "ServiceName": "pool", "HealthStatus": "HEALTHY"}, f"{body}")
+            check(invar.stop() == 0, "does not stop")
+            check("sesame" not in invar.log_text(), "the log has the secret")
