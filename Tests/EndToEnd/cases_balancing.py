@@ -160,6 +160,33 @@ def case_loadbalancing_server_leaves(directory):
             check(invar.stop() == 0, "does not stop")
 
 
+def case_loadbalancing_stops(directory):
+    """A server that is away does not keep the program from stopping, nor from taking new arguments."""
+    with Servers(directory) as servers:
+        port = free_port()
+        endpoints = [f"127.0.0.1:{each}" for each in servers.ports]
+        with Invar(directory, pipeline(port, static(endpoints))) as invar:
+            servers.ask("stop", 0)
+            sent = servers.ask("send", f"127.0.0.1:{port}", 100)
+            invar.write(pipeline(port, static(endpoints)).replace('"200ms"', '"100ms"'))
+            check(invar.reload()[0] == 200, "cannot be reloaded")
+            servers.ask("start", 0)
+            sent += servers.ask("send", f"127.0.0.1:{port}", 100)
+            lost = 0
+
+            def arrived():
+                nonlocal lost
+                books = invar.ledger()["otelcol.exporter.loadbalancing.lb"]
+                lost = sum(each["items"] for each in books["dropped"])
+                return sum(map(len, servers.state())) == len(sent) - lost
+            wait_until(arrived, 60, "the spans but for those the old arguments could not send")
+            check_whole(servers.state())
+            wait_until(lambda: balanced(invar), 30, "the books to balance")
+            servers.ask("stop", 0)
+            servers.ask("send", f"127.0.0.1:{port}", 100)
+            check(invar.stop() == 0, "does not stop")
+
+
 def check_sending(servers, invar, port, resolver):
     """Traces sent now come whole to the three servers."""
     wait_until(lambda: invar.metric("otelcol_loadbalancer_num_backends", resolver=resolver) == 3, 30, "three endpoints")

@@ -310,6 +310,44 @@ struct LoadBalancingTests {
         #expect(servers.finish() == [])
     }
 
+    @Test("What a resolver names that is no address takes no part; a bare address has the port of OTLP")
+    func names() throws {
+        #expect(
+            ["a", "a:1", "[::1]", "[::1]:2", "10.0.0.1"].map(EndpointName.withPort) == [
+                "a:4317", "a:1", "[::1]:4317", "[::1]:2", "10.0.0.1:4317",
+            ])
+        #expect(EndpointName.join("::1", "5") == "[::1]:5" && EndpointName.join("b", "") == "b")
+        #expect(GRPCDialArguments.parse("[::1]:4317")?.host == "::1")
+    }
+
+    @Test("An endpoint that comes back while its old queue is emptied is a new one")
+    func comingBack() throws {
+        let servers = try Servers(2)
+        let harness = ComponentHarness(OtelcolExporterLoadBalancing.self)
+        #expect(harness.start(body(servers.addresses)) == [])
+        let input: Receiver<OTLPBatch> = try #require(harness.export("input"))
+        servers.harnesses[0].otlp.refuse { _ in .retry("later") }
+        let sent = (0..<40).map { UInt8($0) }
+        try harness.run { try await input.consume(Self.traces(sent)) }
+        #expect(settle(harness, servers) { !servers.ids[1].isEmpty })
+        // All at once: the list changes twice before what is ending has ended.
+        _ = harness.evaluate(body([servers.addresses[1]]))
+        _ = harness.evaluate(body(servers.addresses))
+        servers.harnesses[0].otlp.refuse(nil)
+        #expect(
+            settle(harness, servers, by: .seconds(1)) { harness.instance.ledger.statement.outgoing == sent.count })
+        #expect(servers.ids.flatMap(\.self).sorted() == sent)
+        for _ in 0..<3 {
+            harness.update(body([servers.addresses[1]]))
+            harness.update(body(servers.addresses))
+        }
+        try harness.run { try await input.consume(Self.traces(sent)) }
+        #expect(settle(harness, servers) { harness.instance.ledger.statement.outgoing == 2 * sent.count })
+        #expect(harness.instance.ledger.statement.droppedItems == 0)
+        #expect(harness.finish() == [])
+        #expect(servers.finish() == [])
+    }
+
     @Test("While no endpoint is known the queue holds what comes")
     func noEndpoints() throws {
         let servers = try Servers(1)

@@ -80,7 +80,10 @@ struct DNSResolverArguments: Block, Sendable, Equatable {
 /// Names of endpoints.
 enum EndpointName {
     /// With the port of OTLP over gRPC where there is none.
-    static func withPort(_ name: String) -> String { name.contains(":") ? name : "\(name):4317" }
+    static func withPort(_ name: String) -> String {
+        let isBare = !name.contains(":") || (name.hasPrefix("[") && name.hasSuffix("]"))
+        return isBare ? "\(name):4317" : name
+    }
 
     /// An address and a port, as Go joins them.
     static func join(_ address: String, _ port: String) -> String {

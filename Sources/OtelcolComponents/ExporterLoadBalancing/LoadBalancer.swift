@@ -80,10 +80,15 @@ final class LoadBalancer: ExportDestination {
 
     // MARK: Endpoints
 
-    /// Makes `names` the endpoints; true when that changed them.
+    /// Makes `names` the endpoints, but for those that are no addresses; true when that changed them.
     @discardableResult
     func update(_ names: [String]) -> Bool {
-        let ring = HashRing(names)
+        let ring = HashRing(
+            names.filter { name in
+                if GRPCDialArguments.parse(EndpointName.withPort(name)) != nil { return true }
+                context.log.error("An endpoint is no address", nil, ["endpoint": name])
+                return false
+            })
         let list: [Member]? = state.withLock { state in
             guard ring != state.ring else { return nil }
             state.ring = ring
@@ -103,10 +108,7 @@ final class LoadBalancer: ExportDestination {
     }
 
     private func makeMember(_ name: String, _ nextID: inout UInt64) -> Member? {
-        guard let client = settings.client.aimed(at: name) else {
-            context.log.error("An endpoint is no address", nil, ["endpoint": name])
-            return nil
-        }
+        guard let client = settings.client.aimed(at: name) else { return nil }
         nextID += 1
         let dialer = GRPCDialer(client, on: context.services.eventLoops, clock: context.clock)
         let destination = MemberDestination(

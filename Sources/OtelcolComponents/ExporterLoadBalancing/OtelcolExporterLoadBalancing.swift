@@ -40,6 +40,12 @@ package final class OtelcolExporterLoadBalancing: Component {
             if timeout < .zero { block.reject("timeout", "must not be negative") }
             let otlp = method.otlp
             (queue ?? .disabled).check(against: otlp.client.auth, &block)
+            if let queue, queue.isEnabled, queue.storage != nil, otlp.queue.isEnabled, !otlp.queue.waitsForResult {
+                block.warn(
+                    "sending_queue",
+                    "a batch is on disk only until the endpoints' queues in memory have taken it; set wait_for_result in "
+                        + "protocol.otlp.queue to keep it until it was delivered")
+            }
             settings = Settings(
                 queue: queue ?? .disabled, retry: retry ?? .disabled,
                 balancing: LoadBalancer.Settings(
