@@ -289,8 +289,10 @@ struct SysctlArguments: Block {
 
 /// The `bcache` block.
 struct BCacheArguments: Block {
+    let exportsPriorities: Bool
+
     init(from block: inout BlockReader) {
-        let _: Bool = block.optional("priority_stats", default: false, "Whether costly statistics are exported.")
+        exportsPriorities = block.optional("priority_stats", default: false, "Whether costly statistics are exported.")
     }
 }
 

@@ -16,7 +16,9 @@ enum CollectorTable {
     /// Sorted by name.
     static let available: [CollectorKind] = [
         CollectorKind("arp") { ARPCollector($0) },
+        CollectorKind("bcache") { BCacheCollector($0) },
         CollectorKind("bonding") { _ in BondingCollector() },
+        CollectorKind("btrfs") { _ in BtrfsCollector() },
         CollectorKind("buddyinfo", isDefault: false) { _ in BuddyInfoCollector() },
         CollectorKind("cgroups", isDefault: false) { _ in CgroupsCollector() },
         CollectorKind("conntrack") { _ in ConntrackCollector() },
@@ -28,9 +30,11 @@ enum CollectorTable {
         CollectorKind("edac") { _ in EDACCollector() },
         CollectorKind("entropy") { _ in EntropyCollector() },
         CollectorKind("ethtool", isDefault: false) { EthtoolCollector($0) },
+        CollectorKind("fibrechannel") { _ in FibreChannelCollector() },
         CollectorKind("filefd") { _ in FileDescriptorCollector() },
         CollectorKind("filesystem") { FilesystemCollector($0) },
         CollectorKind("hwmon") { HardwareMonitorCollector($0) },
+        CollectorKind("infiniband") { _ in InfiniBandCollector() },
         CollectorKind("interrupts", isDefault: false) { _ in InterruptsCollector() },
         CollectorKind("ipvs") { IPVSCollector($0) },
         CollectorKind("ksmd", isDefault: false) { _ in KSMCollector() },
@@ -42,6 +46,8 @@ enum CollectorTable {
         CollectorKind("netclass") { NetClassCollector($0) },
         CollectorKind("netdev") { NetDevCollector($0) },
         CollectorKind("netstat") { NetStatCollector($0) },
+        CollectorKind("nfs") { _ in NFSCollector() },
+        CollectorKind("nfsd") { _ in NFSServerCollector() },
         CollectorKind("nvme") { _ in NVMeCollector() },
         CollectorKind("os") { _ in OSReleaseCollector() },
         CollectorKind("powersupplyclass") { PowerSupplyCollector($0) },
@@ -65,11 +71,7 @@ enum CollectorTable {
         CollectorKind("uname") { _ in UnameCollector() },
         CollectorKind("vmstat") { VMStatCollector($0) },
         CollectorKind("xfs") { _ in XFSCollector() },
-    ]
-
-    /// Enabled by default upstream and not written yet.
-    static let missingDefaults: [String] = [
-        "bcache", "btrfs", "fibrechannel", "infiniband", "nfs", "nfsd", "zfs",
+        CollectorKind("zfs") { _ in ZFSCollector() },
     ]
 
     /// Known upstream on Linux, disabled by default, and not written yet.
@@ -81,7 +83,7 @@ enum CollectorTable {
     /// Known upstream on other systems; on Linux nothing happens when they are enabled.
     static let otherSystems: Set<String> = ["boottime", "devstat", "exec", "netisr", "thermal"]
 
-    static func isMissing(_ name: String) -> Bool { missingDefaults.contains(name) || missingOthers.contains(name) }
+    static func isMissing(_ name: String) -> Bool { missingOthers.contains(name) }
 
     static func kind(_ name: String) -> CollectorKind? { available.first { $0.name == name } }
 }
@@ -90,8 +92,6 @@ enum CollectorTable {
 /// enabled, which win.
 struct CollectorSelection {
     private(set) var enabled: [CollectorKind] = []
-    /// Defaults of upstream that are absent and were not disabled.
-    private(set) var missingDefaults: [String] = []
     /// Names that cannot be enabled: the argument and why.
     private(set) var refusals: [(argument: String, reason: String)] = []
     /// Names without effect: the argument and why.
@@ -101,7 +101,6 @@ struct CollectorSelection {
         var names: Set<String> = []
         if set.isEmpty {
             for kind in CollectorTable.available where kind.isDefault { names.insert(kind.name) }
-            missingDefaults = CollectorTable.missingDefaults.filter { !disable.contains($0) }
         }
         admit(set, "set_collectors", into: &names)
         for name in disable {

@@ -40,11 +40,6 @@ package final class PrometheusExporterUnix: Component {
     private func logSelection(_ settings: UnixSettings) {
         context.log.info(
             "Enabled collectors", nil, ["collectors": settings.collectors.map(\.name).joined(separator: ",")])
-        if !settings.missingDefaults.isEmpty {
-            context.log.warn(
-                "Collectors that Alloy enables by default are not available; list them in disable_collectors to agree",
-                nil, ["collectors": settings.missingDefaults.joined(separator: ",")])
-        }
     }
 }
 

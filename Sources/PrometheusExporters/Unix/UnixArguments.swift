@@ -21,7 +21,7 @@ package struct UnixArguments: Block {
             block.optional("set_collectors", "Collectors to run instead of the default ones.") ?? []
 
         let arp: ARPArguments = block.block("arp", "Options of the `arp` collector.")
-        let _: BCacheArguments = block.block("bcache", "Options of the `bcache` collector.")
+        let bcache: BCacheArguments = block.block("bcache", "Options of the `bcache` collector.")
         let cpu: CPUArguments = block.block("cpu", "Options of the `cpu` collector.")
         let disk: DiskArguments = block.block("disk", "Options of the `diskstats` collector.")
         let ethtool: EthtoolArguments = block.block("ethtool", "Options of the `ethtool` collector.")
@@ -43,6 +43,7 @@ package struct UnixArguments: Block {
         let vmstat: VMStatArguments = block.block("vmstat", "Options of the `vmstat` collector.")
         made.arp = arp.filter
         made.cpu = cpu
+        made.exportsBCachePriorities = bcache.exportsPriorities
         made.disk = disk.filter
         made.ethtool = ethtool
         made.filesystem = filesystem
@@ -64,12 +65,11 @@ package struct UnixArguments: Block {
         for refusal in selection.refusals { block.reject(refusal.argument, refusal.reason) }
         for warning in selection.warnings { block.warn(warning.argument, warning.reason) }
         made.collectors = selection.enabled
-        made.missingDefaults = selection.missingDefaults
         settings = made
     }
 
     private static let blocksOfMissingCollectors: [(String, String)] = [
-        ("bcache", "bcache"), ("ntp", "ntp"), ("perf", "perf"), ("runit", "runit"), ("supervisord", "supervisord"),
+        ("ntp", "ntp"), ("perf", "perf"), ("runit", "runit"), ("supervisord", "supervisord"),
         ("systemd", "systemd"),
     ]
 }
@@ -79,8 +79,8 @@ struct UnixSettings: Sendable {
     var includesExporterMetrics = false
     var paths = NodePaths(procfs: "/proc", sysfs: "/sys", rootfs: "/", udevData: "/run/udev/data")
     var collectors: [CollectorKind] = []
-    var missingDefaults: [String] = []
     var arp = DeviceFilter()
+    var exportsBCachePriorities = false
     var cpu = CPUArguments.none
     var disk = DeviceFilter()
     var ethtool = EthtoolArguments.none

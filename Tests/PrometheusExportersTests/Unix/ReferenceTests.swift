@@ -124,7 +124,8 @@ final class NodeExporter {
     private let process = Process()
     private let base: String
 
-    init() throws {
+    /// `more` come after the arguments that every comparison needs.
+    init(_ more: [String] = []) throws {
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments =
@@ -143,7 +144,7 @@ final class NodeExporter {
                 "buddyinfo", "ethtool", "interrupts", "ksmd", "lnstat", "meminfo_numa", "processes", "slabinfo",
                 "sysctl",
             ]
-            .map { "--collector.\($0)" }
+            .map { "--collector.\($0)" } + more
         process.standardError = output
         process.standardOutput = FileHandle.nullDevice
         try process.run()
