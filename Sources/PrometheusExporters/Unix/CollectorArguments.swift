@@ -328,8 +328,10 @@ struct PerfArguments: Block {
 
 /// The `runit` block.
 struct RunitArguments: Block {
+    let directory: String
+
     init(from block: inout BlockReader) {
-        let _: String = block.optional("service_dir", default: "/etc/service", "Directory of the services.")
+        directory = block.optional("service_dir", default: "/etc/service", "Directory of the services.")
     }
 }
 

@@ -27,6 +27,8 @@ enum CollectorTable {
         CollectorKind("cpu_vulnerabilities", isDefault: false) { _ in CPUVulnerabilitiesCollector() },
         CollectorKind("diskstats") { DiskStatsCollector($0) },
         CollectorKind("dmi") { _ in DMICollector() },
+        CollectorKind("drbd", isDefault: false) { _ in DRBDCollector() },
+        CollectorKind("drm", isDefault: false) { _ in DRMCollector() },
         CollectorKind("edac") { _ in EDACCollector() },
         CollectorKind("entropy") { _ in EntropyCollector() },
         CollectorKind("ethtool", isDefault: false) { EthtoolCollector($0) },
@@ -43,9 +45,11 @@ enum CollectorTable {
         CollectorKind("mdadm") { _ in MDCollector() },
         CollectorKind("meminfo") { _ in MemInfoCollector() },
         CollectorKind("meminfo_numa", isDefault: false) { _ in NodeMemoryCollector() },
+        CollectorKind("mountstats", isDefault: false) { _ in MountStatsCollector() },
         CollectorKind("netclass") { NetClassCollector($0) },
         CollectorKind("netdev") { NetDevCollector($0) },
         CollectorKind("netstat") { NetStatCollector($0) },
+        CollectorKind("network_route", isDefault: false) { _ in NetworkRouteCollector() },
         CollectorKind("nfs") { _ in NFSCollector() },
         CollectorKind("nfsd") { _ in NFSServerCollector() },
         CollectorKind("nvme") { _ in NVMeCollector() },
@@ -53,7 +57,9 @@ enum CollectorTable {
         CollectorKind("powersupplyclass") { PowerSupplyCollector($0) },
         CollectorKind("pressure") { _ in PressureCollector() },
         CollectorKind("processes") { _ in ProcessesCollector() },
+        CollectorKind("qdisc", isDefault: false) { _ in QueueDisciplineCollector() },
         CollectorKind("rapl") { _ in RAPLCollector() },
+        CollectorKind("runit", isDefault: false) { RunitCollector($0) },
         CollectorKind("schedstat") { _ in SchedStatCollector() },
         CollectorKind("selinux") { _ in SELinuxCollector() },
         CollectorKind("slabinfo", isDefault: false) { _ in SlabCollector() },
@@ -63,6 +69,7 @@ enum CollectorTable {
         CollectorKind("stat") { _ in StatCollector() },
         CollectorKind("sysctl", isDefault: false) { SysctlCollector($0) },
         CollectorKind("tapestats") { TapeCollector($0) },
+        CollectorKind("tcpstat", isDefault: false) { _ in TCPStatCollector() },
         CollectorKind("textfile") { TextFileCollector($0) },
         CollectorKind("thermal_zone") { _ in ThermalCollector() },
         CollectorKind("time") { _ in TimeCollector() },
@@ -72,12 +79,12 @@ enum CollectorTable {
         CollectorKind("vmstat") { VMStatCollector($0) },
         CollectorKind("xfs") { _ in XFSCollector() },
         CollectorKind("zfs") { _ in ZFSCollector() },
+        CollectorKind("zoneinfo", isDefault: false) { _ in ZoneInfoCollector() },
     ]
 
     /// Known upstream on Linux, disabled by default, and not written yet.
     static let missingOthers: [String] = [
-        "drbd", "drm", "logind", "mountstats", "network_route", "ntp", "perf", "qdisc", "runit", "supervisord",
-        "systemd", "tcpstat", "wifi", "zoneinfo",
+        "logind", "ntp", "perf", "supervisord", "systemd", "wifi",
     ]
 
     /// Known upstream on other systems; on Linux nothing happens when they are enabled.

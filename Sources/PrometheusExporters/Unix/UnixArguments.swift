@@ -34,7 +34,7 @@ package struct UnixArguments: Block {
         let netstat: NetStatArguments = block.block("netstat", "Options of the `netstat` collector.")
         let _: PerfArguments = block.block("perf", "Options of the `perf` collector.")
         let power: PowerSupplyArguments = block.block("powersupply", "Options of the `powersupplyclass` collector.")
-        let _: RunitArguments = block.block("runit", "Options of the `runit` collector.")
+        let runit: RunitArguments = block.block("runit", "Options of the `runit` collector.")
         let _: SupervisordArguments = block.block("supervisord", "Options of the `supervisord` collector.")
         let sysctl: SysctlArguments = block.block("sysctl", "Options of the `sysctl` collector.")
         let _: SystemdArguments = block.block("systemd", "Options of the `systemd` collector.")
@@ -54,6 +54,7 @@ package struct UnixArguments: Block {
         made.netstatFields = netstat.fields
         made.ignoredPowerSupplies = power.ignored
         made.ignoredTapes = tape.ignored
+        made.runitDirectory = runit.directory
         made.sysctl = sysctl
         made.textfileDirectory = textfile.directory
         made.vmstatFields = vmstat.fields
@@ -69,7 +70,7 @@ package struct UnixArguments: Block {
     }
 
     private static let blocksOfMissingCollectors: [(String, String)] = [
-        ("ntp", "ntp"), ("perf", "perf"), ("runit", "runit"), ("supervisord", "supervisord"),
+        ("ntp", "ntp"), ("perf", "perf"), ("supervisord", "supervisord"),
         ("systemd", "systemd"),
     ]
 }
@@ -92,6 +93,7 @@ struct UnixSettings: Sendable {
     var netstatFields: RegularExpression?
     var ignoredPowerSupplies: RegularExpression?
     var ignoredTapes: RegularExpression?
+    var runitDirectory = "/etc/service"
     var sysctl = SysctlArguments.none
     var textfileDirectory = ""
     var vmstatFields: RegularExpression?
