@@ -34,9 +34,7 @@ enum CadvisorKind: String, CaseIterable, Sendable {
     ]
 
     /// Not written here: refused when asked for by name.
-    static let unavailable: Set<CadvisorKind> = [
-        .advancedTCP, .application, .cpuTopology, .referencedMemory, .resourceControl, .scheduler,
-    ]
+    static let unavailable: Set<CadvisorKind> = [.application, .resourceControl]
 }
 
 /// Arguments of `prometheus.exporter.cadvisor`.

@@ -31,6 +31,8 @@ final class CadvisorScraper: Sendable {
         let page = MetricPage()
         let files = ProcFiles()
         let written = WrittenBytes()
+        let scheduler = SchedulerTimes()
+        var topology: MachineTopology?
     }
 
     let runtimes: ContainerRuntimes
@@ -68,7 +70,11 @@ final class CadvisorScraper: Sendable {
             page.begin()
             let machine = MachineFacts(
                 files, proc: paths.procfs, sys: paths.sysfs, root: paths.rootfs, now: now)
-            machine.add(to: page)
+            if settings.kinds.contains(.cpuTopology), state.topology == nil {
+                state.topology = MachineTopology(files, sys: paths.sysfs)
+            }
+            machine.add(to: page, state.topology)
+            state.scheduler.begin(keeping: names)
             page.add(
                 page.gauge(
                     "cadvisor_version_info",
@@ -88,6 +94,7 @@ final class CadvisorScraper: Sendable {
                 let known = CgroupTree.containerID(name).flatMap { facts[$0] }
                 guard known != nil || settings.exportsRaw(name) else { continue }
                 add(name, known, machine, mounts, writer, reader, state.written, now)
+                addProcesses(name, writer, files, state.scheduler, ContainerPage.labels(name, known, settings))
             }
             page.add(
                 page.gauge(
@@ -129,6 +136,22 @@ final class CadvisorScraper: Sendable {
             addFileSystems(mounts, values, writer, base)
         } else if let facts, settings.kinds.contains(.disk), !facts.writtenPaths.isEmpty {
             addWritten(facts, mounts, writer, written, base)
+        }
+    }
+
+    /// What only the processes of a group tell.
+    private func addProcesses(
+        _ name: String, _ writer: ContainerPage, _ files: ProcFiles, _ scheduler: SchedulerTimes, _ base: [UInt8]
+    ) {
+        if name == "/", settings.skipsRootStats { return }
+        guard let directory = tree.directory("cpu", name) else { return }
+        if settings.kinds.contains(.scheduler) {
+            let ids = SchedulerTimes.processes(directory, files)
+            writer.addScheduler(scheduler.times(of: name, ids, proc: paths.procfs, files: files), base)
+        }
+        if settings.kinds.contains(.referencedMemory) {
+            let ids = (try? files.withFile(directory + "/cgroup.procs") { $0.lines.compactMap(\.unsigned) }) ?? []
+            writer.addReferenced(ReferencedMemory.bytes(ids, proc: paths.procfs, files: files), base)
         }
     }
 

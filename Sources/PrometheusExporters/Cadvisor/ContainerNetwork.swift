@@ -33,6 +33,7 @@ struct ContainerNetwork {
             addTCP(path + "/net/tcp", "tcp", base)
             addTCP(path + "/net/tcp6", "tcp6", base)
         }
+        if kinds.contains(.advancedTCP) { AdvancedTCP.add(path, base, files, to: page) }
         if kinds.contains(.udp) {
             addUDP(path + "/net/udp", "udp", base)
             addUDP(path + "/net/udp6", "udp6", base)

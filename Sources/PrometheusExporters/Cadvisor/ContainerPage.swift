@@ -305,6 +305,24 @@ struct ContainerPage {
 
     // MARK: Processes
 
+    func addScheduler(_ times: SchedulerTimes.Times, _ base: [UInt8]) {
+        counter(
+            "container_cpu_schedstat_run_seconds_total",
+            "Time duration the processes of the container have run on the CPU.", base, seconds(times.run))
+        counter(
+            "container_cpu_schedstat_runqueue_seconds_total",
+            "Time duration processes of the container have been waiting on a runqueue.", base, seconds(times.waited))
+        counter(
+            "container_cpu_schedstat_run_periods_total",
+            "Number of times processes of the cgroup have run on the cpu", base, Double(times.periods))
+    }
+
+    func addReferenced(_ bytes: UInt64, _ base: [UInt8]) {
+        gauge(
+            "container_referenced_bytes", "Container referenced bytes during last measurements cycle", base,
+            Double(bytes))
+    }
+
     func addProcesses(_ counts: ProcessCounts, _ values: CgroupValues, _ base: [UInt8]) {
         gauge(
             "container_processes", "Number of processes running inside the container.", base,

@@ -74,7 +74,7 @@ struct MachineFacts {
         self.sockets = sockets.count
     }
 
-    func add(to page: MetricPage) {
+    func add(to page: MetricPage, _ topology: MachineTopology?) {
         var base: [UInt8] = []
         for (name, value) in [("boot_id", bootID), ("machine_id", machineID), ("system_uuid", systemUUID)] {
             if !base.isEmpty { base.append(UInt8(ascii: ",")) }
@@ -98,6 +98,7 @@ struct MachineFacts {
             "machine_nvm_capacity", "NVM capacity value labeled by NVM mode (memory mode or app direct mode).")
         page.add(persistent, base: base, "mode", "app_direct_mode", 0)
         page.add(persistent, base: base, "mode", "memory_mode", 0)
+        topology?.add(to: page, base: base)
         page.add(
             page.gauge("machine_scrape_error", "1 if there was an error while getting machine metrics, 0 otherwise."), 0
         )

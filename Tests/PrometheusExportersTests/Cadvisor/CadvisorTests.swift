@@ -178,6 +178,101 @@ struct CadvisorTests {
         #expect(without["container_spec_memory_limit_bytes", root] == 1_024_000)
     }
 
+    @Test("Nodes, cores, threads and caches of the machine are told when asked for")
+    func topology() async throws {
+        let machine = try FakeMachine()
+        try machine.unified("/")
+        machine.settings.kinds = [.cpuTopology]
+        for cpu in 0..<4 {
+            for root in ["cpu", "node/node\(cpu / 2)"] {
+                let path = "sys/devices/system/\(root)/cpu\(cpu)/topology/"
+                try machine.tree.write(path + "core_id", "\(cpu / 2)\n")
+                try machine.tree.write(path + "physical_package_id", "0\n")
+            }
+            let caches: [(level: Int, type: String, size: String, map: String)] = [
+                (1, "Data", "32K", cpu < 2 ? "3" : "c"), (2, "Unified", "1024K", cpu < 2 ? "3" : "c"),
+                (3, "Unified", "8192K", "00000000,0000000f"),
+            ]
+            for (index, cache) in caches.enumerated() {
+                let path = "sys/devices/system/cpu/cpu\(cpu)/cache/index\(index)/"
+                try machine.tree.write(path + "id", "\(cache.level == 3 ? 0 : cpu / 2)\n")
+                try machine.tree.write(path + "level", "\(cache.level)\n")
+                try machine.tree.write(path + "type", cache.type + "\n")
+                try machine.tree.write(path + "size", cache.size + "\n")
+                try machine.tree.write(path + "shared_cpu_map", cache.map + "\n")
+            }
+        }
+        for node in 0..<2 {
+            let path = "sys/devices/system/node/node\(node)/"
+            try machine.tree.write(path + "meminfo", "Node \(node) MemTotal:       \(1000 + node) kB\n")
+            try machine.tree.write(path + "distance", node == 0 ? "10 21\n" : "21 10\n")
+            try machine.tree.write(path + "hugepages/hugepages-2048kB/nr_hugepages", "\(node + 3)\n")
+        }
+        let page = try await machine.scrape()
+        let ids = #"machine_id="m1""#
+        func value(_ name: String, _ labels: String) -> Double? { page[name, "{\(labels),system_uuid=\"m1\"}"] }
+        #expect(value("machine_node_memory_capacity_bytes", ids + #",node_id="1""#) == 1_025_024)
+        #expect(
+            page["machine_node_distance", #"{machine_id="m1",node_id="1",system_uuid="m1",target_node_id="0"}"#] == 21)
+        #expect(
+            page["machine_node_hugepages_count", #"{machine_id="m1",node_id="0",page_size="2048",system_uuid="m1"}"#]
+                == 3)
+        #expect(
+            page[
+                "machine_thread_siblings_count",
+                #"{core_id="1",machine_id="m1",node_id="1",system_uuid="m1",thread_id="3"}"#] == 2)
+        #expect(
+            page[
+                "machine_cpu_cache_capacity_bytes",
+                #"{core_id="0",level="2",machine_id="m1",node_id="0",system_uuid="m1",type="Unified"}"#] == 1_048_576)
+        // The cache of all four threads is larger than a node, so it stays with the cores.
+        #expect(
+            page[
+                "machine_cpu_cache_capacity_bytes",
+                #"{core_id="0",level="3",machine_id="m1",node_id="0",system_uuid="m1",type="Unified"}"#] == 8_388_608)
+    }
+
+    @Test("Scheduling, referenced memory and counters of TCP are read from the processes of a group")
+    func processes() async throws {
+        let machine = try FakeMachine()
+        try machine.unified("/")
+        machine.settings.kinds = [.scheduler, .referencedMemory, .advancedTCP]
+        try machine.tree.write("cgroup/work/cgroup.procs", "10\n11\n")
+        try machine.tree.write("cgroup/work/inner/cgroup.procs", "12\n")
+        for (id, run) in [(10, 5), (11, 7), (12, 9)] {
+            try machine.tree.write("proc/\(id)/schedstat", "\(run)000000000 500000000 \(id)\n")
+            try machine.tree.write("proc/\(id)/smaps", "1-2 rw\nReferenced:  \(id) kB\n3-4 r\nReferenced: 1 kB\n")
+        }
+        try machine.tree.write("proc/1/net/netstat", "TcpExt: SyncookiesSent TCPTimeouts New\nTcpExt: 3 4 5\n")
+        try machine.tree.write(
+            "proc/1/net/snmp", "Ip: Forwarding\nIp: 1\nTcp: RtoAlgorithm MaxConn CurrEstab\nTcp: 1 -1 6\n")
+        let clock = EngineClock.system
+        let scraper = CadvisorScraper(
+            machine.settings, paths: machine.paths, on: loops, clock: clock,
+            log: Log(sink: RecordingLogSink(), clock: clock))
+        defer { scraper.runtimes.shutDown() }
+        let pool = BlockingPool(name: "cadvisor-test", threads: 1)
+        func scrape() async throws -> Exposed {
+            Exposed(String(decoding: try await scraper.scrape(on: pool), as: UTF8.self))
+        }
+        let first = try await scrape()
+        let work = #"{id="/work"}"#
+        #expect(first["container_cpu_schedstat_run_seconds_total", work] == 21)
+        #expect(first["container_cpu_schedstat_runqueue_seconds_total", work] == 1.5)
+        #expect(first["container_cpu_schedstat_run_periods_total", work] == 33)
+        #expect(first["container_referenced_bytes", work] == 23_552)
+        let state = "container_network_advance_tcp_stats_total"
+        #expect(first[state, #"{id="/",tcp_state="syncookiessent"}"#] == 3)
+        #expect(first[state, #"{id="/",tcp_state="maxconn"}"#] == -1)
+        #expect(first[state, #"{id="/",tcp_state="pawsestab"}"#] == 0)
+        // What a process did that is gone still counts.
+        try machine.tree.write("cgroup/work/cgroup.procs", "11\n")
+        try machine.tree.write("proc/11/schedstat", "8000000000 500000000 12\n")
+        let second = try await scrape()
+        #expect(second["container_cpu_schedstat_run_seconds_total", work] == 22)
+        #expect(second["container_cpu_schedstat_run_periods_total", work] == 34)
+    }
+
     @Test("Groups of version 1 are put together from their controllers")
     func separate() async throws {
         let machine = try FakeMachine()
@@ -422,7 +517,7 @@ struct CadvisorTests {
         "What cannot be had is refused by name",
         arguments: [
             (#"enabled_metrics = ["cpu", "resctrl"]"#, "names the kind \"resctrl\", which is not available"),
-            (#"enabled_metrics = ["advtcp"]"#, "names the kind \"advtcp\""),
+            (#"enabled_metrics = ["app"]"#, "names the kind \"app\""),
             (#"enabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
             (#"disabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
             (#"perf_events_config = "/x.json""#, "\"perf_events_config\" is not available"),
@@ -437,7 +532,7 @@ struct CadvisorTests {
     @Test("Kinds that a list leaves enabled and that are not there are named in a warning")
     func implicitKinds() {
         let problems = ComponentHarness(PrometheusExporterCadvisor.self).evaluate(#"disabled_metrics = ["tcp"]"#)
-        #expect(problems.count == 1 && problems[0].contains("advtcp, app, cpu_topology"), "\(problems)")
+        #expect(problems.count == 1 && problems[0].contains("app, resctrl"), "\(problems)")
     }
 
     @Test("The component serves this machine's groups and takes new arguments")
