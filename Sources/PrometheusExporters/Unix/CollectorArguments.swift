@@ -345,13 +345,39 @@ struct SupervisordArguments: Block {
 
 /// The `systemd` block.
 struct SystemdArguments: Block {
+    let exportsRestarts: Bool
+    let exportsStartTimes: Bool
+    let exportsTasks: Bool
+    let excluded: RegularExpression?
+    let included: RegularExpression?
+
+    static let none = SystemdArguments(
+        exportsRestarts: false, exportsStartTimes: false, exportsTasks: false, excluded: nil, included: nil)
+
+    init(
+        exportsRestarts: Bool, exportsStartTimes: Bool, exportsTasks: Bool, excluded: RegularExpression?,
+        included: RegularExpression?
+    ) {
+        self.exportsRestarts = exportsRestarts
+        self.exportsStartTimes = exportsStartTimes
+        self.exportsTasks = exportsTasks
+        self.excluded = excluded
+        self.included = included
+    }
+
+    /// Whether a unit is exported: the expressions must match its whole name.
+    func includes(_ name: String) -> Bool {
+        included?.matchesWhole(name) != false && excluded?.matchesWhole(name) != true
+    }
+
     init(from block: inout BlockReader) {
-        let _: Bool = block.optional("enable_restarts", default: false, "Whether restarts of services are exported.")
-        let _: Bool = block.optional("start_time", default: false, "Whether start times of units are exported.")
-        let _: Bool = block.optional("task_metrics", default: false, "Whether tasks of units are exported.")
-        _ = block.pattern(
+        exportsRestarts = block.optional(
+            "enable_restarts", default: false, "Whether restarts of services are exported.")
+        exportsStartTimes = block.optional("start_time", default: false, "Whether start times of units are exported.")
+        exportsTasks = block.optional("task_metrics", default: false, "Whether tasks of units are exported.")
+        excluded = block.pattern(
             "unit_exclude", default: #".+\.(automount|device|mount|scope|slice)"#,
             "Units left out, as a regular expression.")
-        _ = block.pattern("unit_include", default: ".+", "Units exported, as a regular expression.")
+        included = block.pattern("unit_include", default: ".+", "Units exported, as a regular expression.")
     }
 }

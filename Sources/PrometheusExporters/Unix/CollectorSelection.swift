@@ -42,6 +42,7 @@ enum CollectorTable {
         CollectorKind("ksmd", isDefault: false) { _ in KSMCollector() },
         CollectorKind("lnstat", isDefault: false) { _ in LinuxNetworkCacheCollector() },
         CollectorKind("loadavg") { _ in LoadAverageCollector() },
+        CollectorKind("logind", isDefault: false) { LogindCollector($0) },
         CollectorKind("mdadm") { _ in MDCollector() },
         CollectorKind("meminfo") { _ in MemInfoCollector() },
         CollectorKind("meminfo_numa", isDefault: false) { _ in NodeMemoryCollector() },
@@ -68,6 +69,7 @@ enum CollectorTable {
         CollectorKind("softnet") { _ in SoftNetCollector() },
         CollectorKind("stat") { _ in StatCollector() },
         CollectorKind("sysctl", isDefault: false) { SysctlCollector($0) },
+        CollectorKind("systemd", isDefault: false) { SystemdCollector($0) },
         CollectorKind("tapestats") { TapeCollector($0) },
         CollectorKind("tcpstat", isDefault: false) { _ in TCPStatCollector() },
         CollectorKind("textfile") { TextFileCollector($0) },
@@ -84,7 +86,7 @@ enum CollectorTable {
 
     /// Known upstream on Linux, disabled by default, and not written yet.
     static let missingOthers: [String] = [
-        "logind", "ntp", "perf", "supervisord", "systemd", "wifi",
+        "ntp", "perf", "supervisord", "wifi",
     ]
 
     /// Known upstream on other systems; on Linux nothing happens when they are enabled.

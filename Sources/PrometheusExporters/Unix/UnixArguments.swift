@@ -37,7 +37,7 @@ package struct UnixArguments: Block {
         let runit: RunitArguments = block.block("runit", "Options of the `runit` collector.")
         let _: SupervisordArguments = block.block("supervisord", "Options of the `supervisord` collector.")
         let sysctl: SysctlArguments = block.block("sysctl", "Options of the `sysctl` collector.")
-        let _: SystemdArguments = block.block("systemd", "Options of the `systemd` collector.")
+        let systemd: SystemdArguments = block.block("systemd", "Options of the `systemd` collector.")
         let tape: TapeArguments = block.block("tapestats", "Options of the `tapestats` collector.")
         let textfile: TextFileArguments = block.block("textfile", "Options of the `textfile` collector.")
         let vmstat: VMStatArguments = block.block("vmstat", "Options of the `vmstat` collector.")
@@ -56,6 +56,7 @@ package struct UnixArguments: Block {
         made.ignoredTapes = tape.ignored
         made.runitDirectory = runit.directory
         made.sysctl = sysctl
+        made.systemd = systemd
         made.textfileDirectory = textfile.directory
         made.vmstatFields = vmstat.fields
 
@@ -71,7 +72,6 @@ package struct UnixArguments: Block {
 
     private static let blocksOfMissingCollectors: [(String, String)] = [
         ("ntp", "ntp"), ("perf", "perf"), ("supervisord", "supervisord"),
-        ("systemd", "systemd"),
     ]
 }
 
@@ -95,6 +95,8 @@ struct UnixSettings: Sendable {
     var ignoredTapes: RegularExpression?
     var runitDirectory = "/etc/service"
     var sysctl = SysctlArguments.none
+    var systemBus = DBusConnection.systemSocket
+    var systemd = SystemdArguments.none
     var textfileDirectory = ""
     var vmstatFields: RegularExpression?
 }
