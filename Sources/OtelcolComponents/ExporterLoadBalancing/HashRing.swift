@@ -1,3 +1,5 @@
+import TextFormats
+
 /// Which endpoint is responsible for a key: consistent hashing as the OpenTelemetry Collector's `loadbalancing`
 /// exporter does it, so that a key has the same endpoint with both.
 ///
@@ -24,9 +26,8 @@ struct HashRing: Sendable, Equatable {
         var taken: Set<UInt32> = []
         var points: [Point] = []
         for (index, name) in endpoints.enumerated() {
-            let start = CRC32.update(~0, Array(name.utf8))
             for number in 0..<Self.pointsPerEndpoint {
-                let position = ~CRC32.update(start, CollectionOfOne(number)) % Self.positionCount
+                let position = Self.position(of: Array(name.utf8) + [number])
                 if taken.insert(position).inserted { points.append(Point(position: position, endpoint: index)) }
             }
         }
@@ -36,7 +37,12 @@ struct HashRing: Sendable, Equatable {
     var isEmpty: Bool { endpoints.isEmpty }
 
     /// Where a key stands on the ring.
-    static func position(of key: some Sequence<UInt8>) -> UInt32 { ~CRC32.update(~0, key) % positionCount }
+    static func position(of key: some Sequence<UInt8>) -> UInt32 {
+        let checksum =
+            key.withContiguousStorageIfAvailable { CRC32.checksum(UnsafeRawBufferPointer($0)) }
+            ?? CRC32.checksum(Array(key))
+        return checksum % positionCount
+    }
 
     /// The index in ``endpoints`` of the endpoint that is responsible for a position; the ring must not be empty.
     func endpoint(at position: UInt32) -> Int {
@@ -47,19 +53,5 @@ struct HashRing: Sendable, Equatable {
             if points[middle].position < position { low = middle + 1 } else { high = middle }
         }
         return points[low == points.count ? 0 : low].endpoint
-    }
-}
-
-/// CRC-32 of ISO 3309 and IEEE 802.3, reflected, polynomial 0xEDB88320.
-enum CRC32 {
-    private static let table: [UInt32] = (0..<256).map { index in
-        (0..<8).reduce(UInt32(index)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0xEDB8_8320 : value >> 1 }
-    }
-
-    /// Continues a checksum, which begins as all ones and is inverted at the end.
-    static func update(_ state: UInt32, _ bytes: some Sequence<UInt8>) -> UInt32 {
-        var state = state
-        for byte in bytes { state = table[Int(UInt8(truncatingIfNeeded: state) ^ byte)] ^ state >> 8 }
-        return state
     }
 }

@@ -7,8 +7,8 @@ import Telemetry
 /// Spreads batches over endpoints, each with a pipeline of its own.
 ///
 /// As a destination it takes a batch when at least one endpoint has taken its part. Parts that the others cannot take
-/// now wait here and are tried again by `retry_on_failure`, without it by `protocol.otlp.retry`; so do batches of endpoints that are gone, which are routed
-/// anew over those that are left.
+/// now wait here and are tried again by `retry_on_failure`, without it by `protocol.otlp.retry`; so do batches of
+/// endpoints that are gone, which are routed anew over those that are left.
 final class LoadBalancer: ExportDestination {
     /// What batches are spread by.
     struct Settings: Sendable, Equatable {
