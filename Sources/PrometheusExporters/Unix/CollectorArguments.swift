@@ -1,6 +1,7 @@
 import AlloySyntax
 import Essentials
 import TextFormats
+import Transport
 
 /// The `arp` block.
 struct ARPArguments: Block {
@@ -298,15 +299,35 @@ struct BCacheArguments: Block {
 
 /// The `ntp` block.
 struct NTPArguments: Block {
+    var hops = 1
+    var offsetTolerance = Duration.milliseconds(1)
+    var maximumDistance = Duration.microseconds(3_466_080)
+    var version = 4
+    var server = "127.0.0.1"
+    var port = 123
+
+    static let none = NTPArguments()
+    private init() {}
+
     init(from block: inout BlockReader) {
-        let _: Int = block.optional("ip_ttl", default: 1, "Hops a request may take.")
-        let _: Duration = block.optional(
-            "local_offset_tolerance", default: .milliseconds(1), "Offset that still counts as synchronised.")
-        let _: Duration = block.optional(
-            "max_distance", default: .microseconds(3_466_080), "Distance to the root that still counts.")
-        let _: Int = block.optional("protocol_version", default: 4, "Version of the protocol.")
-        let _: String = block.optional("server", default: "127.0.0.1", "Server that is asked.")
-        let _: Bool = block.optional("server_is_local", default: false, "Whether the server may be remote.")
+        hops = block.optional("ip_ttl", default: 1, "Hops a request may take.")
+        offsetTolerance = block.optional(
+            "local_offset_tolerance", default: Duration.milliseconds(1), "Offset that still counts as synchronised.")
+        maximumDistance = block.optional(
+            "max_distance", default: Duration.microseconds(3_466_080), "Distance to the root that still counts.")
+        version = block.optional("protocol_version", default: 4, "Version of the protocol.")
+        server = block.optional("server", default: "127.0.0.1", "Server that is asked.")
+        let isLocal: Bool = block.optional(
+            "server_is_local", default: false, "Whether the server is this machine's, whatever its address.")
+        if hops < 0 || hops > 255 { block.reject("ip_ttl", "must be between 0 and 255") }
+        if offsetTolerance < .zero { block.reject("local_offset_tolerance", "must not be negative") }
+        if version < 2 || version > 4 {
+            block.reject("protocol_version", "must be 2, 3 or 4")
+            version = 4
+        }
+        if !isLocal, !(IPLiteral(server)?.isLoopback ?? false) {
+            block.reject("server", "must be an address of this machine unless server_is_local is true")
+        }
     }
 }
 
@@ -337,9 +358,14 @@ struct RunitArguments: Block {
 
 /// The `supervisord` block.
 struct SupervisordArguments: Block {
+    let url: String
+
     init(from block: inout BlockReader) {
-        let _: String = block.optional(
+        url = block.optional(
             "url", default: "http://localhost:9001/RPC2", "Address of its XML-RPC interface.")
+        if !SupervisordCollector.isUsable(url) {
+            block.reject("url", "is not an address: use http://host:port/path or unix:///path")
+        }
     }
 }
 

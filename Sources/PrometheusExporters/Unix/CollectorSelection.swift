@@ -53,6 +53,7 @@ enum CollectorTable {
         CollectorKind("network_route", isDefault: false) { _ in NetworkRouteCollector() },
         CollectorKind("nfs") { _ in NFSCollector() },
         CollectorKind("nfsd") { _ in NFSServerCollector() },
+        CollectorKind("ntp", isDefault: false) { NTPCollector($0) },
         CollectorKind("nvme") { _ in NVMeCollector() },
         CollectorKind("os") { _ in OSReleaseCollector() },
         CollectorKind("powersupplyclass") { PowerSupplyCollector($0) },
@@ -68,6 +69,7 @@ enum CollectorTable {
         CollectorKind("softirqs", isDefault: false) { _ in SoftIRQsCollector() },
         CollectorKind("softnet") { _ in SoftNetCollector() },
         CollectorKind("stat") { _ in StatCollector() },
+        CollectorKind("supervisord", isDefault: false) { SupervisordCollector($0) },
         CollectorKind("sysctl", isDefault: false) { SysctlCollector($0) },
         CollectorKind("systemd", isDefault: false) { SystemdCollector($0) },
         CollectorKind("tapestats") { TapeCollector($0) },
@@ -86,7 +88,7 @@ enum CollectorTable {
 
     /// Known upstream on Linux, disabled by default, and not written yet.
     static let missingOthers: [String] = [
-        "ntp", "perf", "supervisord", "wifi",
+        "perf", "wifi",
     ]
 
     /// Known upstream on other systems; on Linux nothing happens when they are enabled.

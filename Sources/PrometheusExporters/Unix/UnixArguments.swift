@@ -28,14 +28,14 @@ package struct UnixArguments: Block {
         let filesystem: FilesystemArguments = block.block("filesystem", "Options of the `filesystem` collector.")
         let hwmon: HardwareMonitorArguments = block.block("hwmon", "Options of the `hwmon` collector.")
         let ipvs: IPVSArguments = block.block("ipvs", "Options of the `ipvs` collector.")
-        let _: NTPArguments = block.block("ntp", "Options of the `ntp` collector.")
+        let ntp: NTPArguments = block.block("ntp", "Options of the `ntp` collector.")
         let netclass: NetClassArguments = block.block("netclass", "Options of the `netclass` collector.")
         let netdev: NetDevArguments = block.block("netdev", "Options of the `netdev` collector.")
         let netstat: NetStatArguments = block.block("netstat", "Options of the `netstat` collector.")
         let _: PerfArguments = block.block("perf", "Options of the `perf` collector.")
         let power: PowerSupplyArguments = block.block("powersupply", "Options of the `powersupplyclass` collector.")
         let runit: RunitArguments = block.block("runit", "Options of the `runit` collector.")
-        let _: SupervisordArguments = block.block("supervisord", "Options of the `supervisord` collector.")
+        let supervisord: SupervisordArguments = block.block("supervisord", "Options of the `supervisord` collector.")
         let sysctl: SysctlArguments = block.block("sysctl", "Options of the `sysctl` collector.")
         let systemd: SystemdArguments = block.block("systemd", "Options of the `systemd` collector.")
         let tape: TapeArguments = block.block("tapestats", "Options of the `tapestats` collector.")
@@ -55,6 +55,8 @@ package struct UnixArguments: Block {
         made.ignoredPowerSupplies = power.ignored
         made.ignoredTapes = tape.ignored
         made.runitDirectory = runit.directory
+        made.ntp = ntp
+        made.supervisordURL = supervisord.url
         made.sysctl = sysctl
         made.systemd = systemd
         made.textfileDirectory = textfile.directory
@@ -70,9 +72,7 @@ package struct UnixArguments: Block {
         settings = made
     }
 
-    private static let blocksOfMissingCollectors: [(String, String)] = [
-        ("ntp", "ntp"), ("perf", "perf"), ("supervisord", "supervisord"),
-    ]
+    private static let blocksOfMissingCollectors: [(String, String)] = [("perf", "perf")]
 }
 
 /// Everything the collectors are told, checked.
@@ -94,6 +94,8 @@ struct UnixSettings: Sendable {
     var ignoredPowerSupplies: RegularExpression?
     var ignoredTapes: RegularExpression?
     var runitDirectory = "/etc/service"
+    var ntp = NTPArguments.none
+    var supervisordURL = "http://localhost:9001/RPC2"
     var sysctl = SysctlArguments.none
     var systemBus = DBusConnection.systemSocket
     var systemd = SystemdArguments.none
