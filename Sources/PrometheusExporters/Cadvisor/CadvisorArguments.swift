@@ -34,7 +34,7 @@ enum CadvisorKind: String, CaseIterable, Sendable {
     ]
 
     /// Not written here: refused when asked for by name.
-    static let unavailable: Set<CadvisorKind> = [.application, .resourceControl]
+    static let unavailable: Set<CadvisorKind> = [.resourceControl]
 }
 
 /// Arguments of `prometheus.exporter.cadvisor`.

@@ -36,6 +36,7 @@ final class CadvisorScraper: Sendable {
     }
 
     let runtimes: ContainerRuntimes
+    private let applications: ApplicationMetrics
     private let settings: CadvisorSettings
     private let paths: CadvisorPaths
     private let clock: EngineClock
@@ -52,12 +53,19 @@ final class CadvisorScraper: Sendable {
         tree = CgroupTree(root: paths.cgroups)
         runtimes = ContainerRuntimes(
             settings, on: loops, clock: clock, log: log, crioSocket: paths.rootfs + paths.crioSocket)
+        applications = ApplicationMetrics(procfs: paths.procfs, on: loops, clock: clock, log: log)
+    }
+
+    func shutDown() {
+        runtimes.shutDown()
+        applications.shutDown()
     }
 
     func scrape(on blocking: BlockingPool) async throws -> [UInt8] {
         let tree = tree
         let names = try await blocking.run { tree.names() }
         let facts = await runtimes.facts(for: Set(names.compactMap(CgroupTree.containerID)))
+        if settings.kinds.contains(.application) { await applications.refresh(facts, on: blocking) }
         return try await blocking.run { [self] in page(names, facts) }
     }
 
@@ -94,7 +102,11 @@ final class CadvisorScraper: Sendable {
                 let known = CgroupTree.containerID(name).flatMap { facts[$0] }
                 guard known != nil || settings.exportsRaw(name) else { continue }
                 add(name, known, machine, mounts, writer, reader, state.written, now)
-                addProcesses(name, writer, files, state.scheduler, ContainerPage.labels(name, known, settings))
+                let base = ContainerPage.labels(name, known, settings)
+                addProcesses(name, writer, files, state.scheduler, base)
+                if let known, settings.kinds.contains(.application) {
+                    applications.add(known.id, to: page, base: base)
+                }
             }
             page.add(
                 page.gauge(

@@ -17,6 +17,8 @@ struct ContainerFacts: Sendable, Equatable {
     var startedAt: Int64?
     /// Whether the network namespace is the container's own, so that its traffic counts once.
     var ownsNetwork = false
+    /// The container's IP address, empty when it has none of its own.
+    var address = ""
     /// 1 healthy, 0 not, -1 without a check.
     var health = -1
     /// Directories whose content the container wrote.
@@ -91,6 +93,11 @@ enum RuntimeAnswers {
         facts.startedAt = seconds(value["State"]?["StartedAt"]?.stringValue)
         let mode = value["HostConfig"]?["NetworkMode"]?.stringValue ?? ""
         facts.ownsNetwork = !mode.hasPrefix("container:")
+        let networks = value["NetworkSettings"]?["Networks"]?.objectValue.map { Array($0) } ?? []
+        let addresses =
+            [value["NetworkSettings"]?["IPAddress"]]
+            + networks.sorted { $0.key < $1.key }.map { $0.value["IPAddress"] }
+        facts.address = addresses.lazy.compactMap { $0?.stringValue }.first { !$0.isEmpty } ?? ""
         if let restarts = value["RestartCount"]?.intValue, restarts > 0 {
             facts.labels.removeAll { $0.name == "restartcount" }
             facts.labels.append(("restartcount", String(restarts)))

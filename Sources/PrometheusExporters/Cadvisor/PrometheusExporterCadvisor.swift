@@ -30,7 +30,7 @@ package final class PrometheusExporterCadvisor: Component {
         context.report(.healthy("ready"))
     }
 
-    deinit { current.withLock { $0.runtimes.shutDown() } }
+    deinit { current.withLock { $0.shutDown() } }
 
     private static func logSelection(_ settings: CadvisorSettings, _ context: Context<ExporterExports>) {
         if settings.missingDefaults.isEmpty { return }
@@ -46,7 +46,7 @@ package final class PrometheusExporterCadvisor: Component {
             defer { scraper = made }
             return scraper
         }
-        old.runtimes.shutDown()
+        old.shutDown()
     }
 
     private static func scraper(

@@ -54,7 +54,7 @@ private final class FakeMachine {
         let clock = EngineClock.system
         let scraper = CadvisorScraper(
             settings, paths: paths, on: loops, clock: clock, log: log ?? Log(sink: RecordingLogSink(), clock: clock))
-        defer { scraper.runtimes.shutDown() }
+        defer { scraper.shutDown() }
         let page = try await scraper.scrape(on: BlockingPool(name: "cadvisor-test", threads: 1))
         let exposed = Exposed(String(decoding: page, as: UTF8.self))
         #expect(exposed.duplicates == [])
@@ -250,7 +250,7 @@ struct CadvisorTests {
         let scraper = CadvisorScraper(
             machine.settings, paths: machine.paths, on: loops, clock: clock,
             log: Log(sink: RecordingLogSink(), clock: clock))
-        defer { scraper.runtimes.shutDown() }
+        defer { scraper.shutDown() }
         let pool = BlockingPool(name: "cadvisor-test", threads: 1)
         func scrape() async throws -> Exposed {
             Exposed(String(decoding: try await scraper.scrape(on: pool), as: UTF8.self))
@@ -517,7 +517,6 @@ struct CadvisorTests {
         "What cannot be had is refused by name",
         arguments: [
             (#"enabled_metrics = ["cpu", "resctrl"]"#, "names the kind \"resctrl\", which is not available"),
-            (#"enabled_metrics = ["app"]"#, "names the kind \"app\""),
             (#"enabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
             (#"disabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
             (#"perf_events_config = "/x.json""#, "\"perf_events_config\" is not available"),
@@ -532,7 +531,7 @@ struct CadvisorTests {
     @Test("Kinds that a list leaves enabled and that are not there are named in a warning")
     func implicitKinds() {
         let problems = ComponentHarness(PrometheusExporterCadvisor.self).evaluate(#"disabled_metrics = ["tcp"]"#)
-        #expect(problems.count == 1 && problems[0].contains("app, resctrl"), "\(problems)")
+        #expect(problems.count == 1 && problems[0].contains("resctrl"), "\(problems)")
     }
 
     @Test("The component serves this machine's groups and takes new arguments")
