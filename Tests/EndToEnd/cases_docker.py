@@ -1,7 +1,8 @@
-"""Logs of containers through a real Docker daemon."""
+"""Logs and values of containers through a real Docker daemon."""
 
 import docker
-from harness import Invar, check, wait_until
+from exposition import Targets
+from harness import Invar, check, request, wait_until
 from sinks import LokiSink
 
 # Numbered lines on both outputs and now and then a long one; the last is left without its end.
@@ -132,3 +133,37 @@ def case_docker_logs_arrive_once(directory):
             check(invar.stop() == 0, "does not stop")
         joined = [line for line in lines("terminal") if line.startswith("unfinished")]
         print(f"# {len(sink.items())} lines, {len(joined)} of a terminal's unfinished")
+
+
+def case_docker_containers_are_measured(directory):
+    """Containers of a real daemon: values of their groups, and the metrics an application says it has."""
+    with Targets({"app": lambda number: b'jobs_done{queue="a"} %d\n' % number}) as targets, docker.Daemon(directory) as daemon:
+        setup = "busybox mkdir -p /etc; echo '{\"endpoint\": \"URL\"}' > /etc/app.json; n=0; while true; do n=$((n+1)); done"
+        container = daemon.run(
+            "busy", setup.replace("URL", f"http://127.0.0.1:{targets.port}/app"),
+            labels={"io.cadvisor.metric.prometheus": "/etc/app.json", "team": "storage"})
+        configuration = f"""
+            prometheus.exporter.cadvisor "c" {{
+                docker_host      = "unix://{daemon.socket}"
+                enabled_metrics  = ["app", "cpu", "memory", "sched", "referenced_memory", "process"]
+                docker_only      = true
+            }}
+            """
+
+        def values(name):
+            status, page = request(invar.port, "/api/v0/component/prometheus.exporter.cadvisor.c/metrics")
+            check(status == 200, f"status {status}")
+            lines = [line for line in page.decode().splitlines() if line.startswith(name + "{") and 'name="busy"' in line]
+            return [(line.rsplit("}", 1)[0], float(line.rsplit(" ", 1)[1])) for line in lines]
+
+        with Invar(directory, configuration) as invar:
+            wait_until(lambda: values("container_cpu_usage_seconds_total"), 60, "the container")
+            first = values("container_cpu_schedstat_run_seconds_total")[0][1]
+            wait_until(lambda: values("container_cpu_schedstat_run_seconds_total")[0][1] > first, 60, "work to show")
+            labels, memory = values("container_memory_usage_bytes")[0]
+            check(container in labels and 'container_label_team="storage"' in labels, labels)
+            check(memory > 0 and values("container_referenced_bytes")[0][1] > 0, "memory")
+            check(values("container_processes")[0][1] >= 1, "processes")
+            wait_until(lambda: values("jobs_done"), 60, "the application's metric")
+            check('app_queue="a"' in values("jobs_done")[0][0], "labels of the application's metric")
+            check(invar.stop() == 0, "does not stop")
