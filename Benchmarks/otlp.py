@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""What OTLP/HTTP in, a batch and OTLP/HTTP out cost: CPU and memory of the whole process, and what was lost.
+"""What OTLP in, a batch and OTLP out cost: CPU and memory of the whole process, and what was lost.
 
 Clients send export requests of 1,000 items over connections that stay open; a sink counts the items that arrive. CPU is
 user and system time of the collector's process from /proc/PID/stat, memory its VmHWM.
 
-    Benchmarks/otlp.py                   every signal, sent on as it is and compressed
+    Benchmarks/otlp.py                   every signal over HTTP and gRPC, sent on as it is and compressed
     Benchmarks/otlp.py logs --items 500000
+    Benchmarks/otlp.py --one-core        the collector has one core, the clients and the sink the others
+    Benchmarks/otlp.py --overload 600    a sink that takes half of what is sent, for so many seconds
 """
 
 import argparse
@@ -20,7 +22,13 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+try:
+    import grpc
+except ImportError:
+    grpc = None
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INVAR = os.environ.get("INVAR_BINARY", os.path.join(ROOT, ".build", "release", "invar"))
@@ -35,7 +43,7 @@ logging {
 }
 
 otelcol.receiver.otlp "in" {
-  http {
+  %(protocol)s {
     endpoint = "127.0.0.1:%(port)d"
   }
   output {
@@ -47,13 +55,13 @@ otelcol.receiver.otlp "in" {
 %(edit)s
 otelcol.processor.batch "b" {
   output {
-    logs    = [otelcol.exporter.otlphttp.out.input]
-    traces  = [otelcol.exporter.otlphttp.out.input]
-    metrics = [otelcol.exporter.otlphttp.out.input]
+    logs    = [%(exporter)s.out.input]
+    traces  = [%(exporter)s.out.input]
+    metrics = [%(exporter)s.out.input]
   }
 }
 
-otelcol.exporter.otlphttp "out" {
+%(exporter)s "out" {
   client {
     endpoint    = "http://127.0.0.1:%(sink)d"
     compression = "%(compression)s"
@@ -121,25 +129,66 @@ def request_body(signal_name):
     return field(1, resource + field(2, field(1, field(1, b"bench")) + items))
 
 
-class Sink(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    lock = threading.Lock()
-    items = 0
+class Tally:
+    """Counts what arrives; takes no more than `rate` items a second where there is one."""
 
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
+    def __init__(self, rate=None):
+        self.items, self.rate = 0, rate
+        self.lock, self.gate = threading.Lock(), threading.Lock()
+
+    def take(self, body):
         count = body.count(MARK)
-        with Sink.lock:
-            Sink.items += count
-        self.send_response(200)
-        self.send_header("content-type", "application/x-protobuf")
-        self.send_header("content-length", "0")
-        self.end_headers()
+        with self.lock:
+            self.items += count
+            seconds = count / self.rate if self.rate else 0
+        if seconds:
+            with self.gate:
+                time.sleep(seconds)
 
-    def log_message(self, *arguments):
-        pass
+
+class HTTPSink:
+    def __init__(self, tally):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                tally.take(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
+                self.send_response(200)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class GRPCSink:
+    def __init__(self, tally):
+        def answer(body, context):
+            tally.take(body)
+            return b""
+
+        handler = grpc.unary_unary_rpc_method_handler(answer, lambda data: data, lambda data: data)
+
+        class Services(grpc.GenericRpcHandler):
+            def service(self, call):
+                return handler
+
+        self.server = grpc.server(ThreadPoolExecutor(16), handlers=[Services()])
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.server.start()
+
+    def stop(self):
+        self.server.stop(0).wait()
 
 
 def free_port():
@@ -159,19 +208,52 @@ def peak_mebibytes(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) / 1024
 
 
-def send(port, path, body, count):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+class HTTPClient:
+    def __init__(self, port, signal_name):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.path = f"/v1/{signal_name}"
+
+    def send(self, body):
+        """Whether the body was taken; it may be sent again if not."""
+        self.connection.request("POST", self.path, body, {"content-type": "application/x-protobuf"})
+        response = self.connection.getresponse()
+        response.read()
+        if response.status not in (200, 429, 503):
+            raise SystemExit(f"the receiver answers {response.status}")
+        return response.status == 200
+
+
+class GRPCClient:
+    SERVICES = {"logs": "logs.v1.LogsService", "traces": "trace.v1.TraceService", "metrics": "metrics.v1.MetricsService"}
+
+    def __init__(self, port, signal_name):
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options)
+        self.call = self.channel.unary_unary(
+            f"/opentelemetry.proto.collector.{self.SERVICES[signal_name]}/Export", lambda data: data, lambda data: data)
+
+    def send(self, body):
+        try:
+            self.call(body, timeout=60)
+            return True
+        except grpc.RpcError as error:
+            if error.code() not in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE):
+                raise SystemExit(f"the receiver answers {error.code()}: {error.details()}")
+            return False
+
+
+def send(client, body, count):
     done = 0
     while done < count:
-        connection.request("POST", path, body, {"content-type": "application/x-protobuf"})
-        response = connection.getresponse()
-        response.read()
-        if response.status == 200:
+        if client.send(body):
             done += 1
-        elif response.status in (429, 503):
-            time.sleep(0.01)
         else:
-            raise SystemExit(f"the receiver answers {response.status}")
+            time.sleep(0.01)
+
+
+def resident_mebibytes(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:")) / 1024
 
 
 def wait_until(condition, what):
@@ -187,57 +269,128 @@ def is_listening(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def measure(signal_name, compression, edits, items):
-    sink = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-    threading.Thread(target=sink.serve_forever, daemon=True).start()
-    Sink.items = 0
-    port = free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "config.alloy")
+class Collector:
+    """The program with a pipeline, from when its receiver listens until the end of the block."""
+
+    def __init__(self, protocol, compression, edits, tally, pinned=False):
+        self.sink = (GRPCSink if protocol == "grpc" else HTTPSink)(tally)
+        self.directory = tempfile.TemporaryDirectory()
+        self.port, self.console = free_port(), free_port()
+        self.cores = [next(iter(os.sched_getaffinity(0)))] if pinned else None
+        path = os.path.join(self.directory.name, "config.alloy")
         with open(path, "w") as file:
             file.write(PIPELINE % {
-                "port": port, "sink": sink.server_address[1], "compression": compression,
+                "protocol": protocol, "port": self.port, "sink": self.sink.port, "compression": compression,
+                "exporter": "otelcol.exporter.otlp" if protocol == "grpc" else "otelcol.exporter.otlphttp",
                 "edit": EDIT if edits else "",
                 "first": "otelcol.processor.attributes.edit" if edits else "otelcol.processor.batch.b",
             })
-        collector = subprocess.Popen([
-            INVAR, "run", path, f"--storage.path={directory}/data", f"--server.http.listen-addr=127.0.0.1:{free_port()}",
-        ], stderr=subprocess.DEVNULL)
-        try:
-            wait_until(lambda: is_listening(port), "the receiver")
-            body = request_body(signal_name)
-            before = cpu_seconds(collector.pid)
-            requests = items // ITEMS_PER_REQUEST // 4
-            clients = [
-                threading.Thread(target=send, args=(port, f"/v1/{signal_name}", body, requests)) for _ in range(4)]
-            for client in clients:
-                client.start()
-            for client in clients:
-                client.join()
-            sent = requests * 4 * ITEMS_PER_REQUEST
-            wait_until(lambda: Sink.items >= sent, f"{sent} items, {Sink.items} arrived")
-            used = cpu_seconds(collector.pid) - before
-            return used / sent * 1e6, peak_mebibytes(collector.pid), len(body) / ITEMS_PER_REQUEST, Sink.items - sent
-        finally:
-            collector.send_signal(signal.SIGTERM)
-            collector.wait()
-            sink.shutdown()
-            sink.server_close()
+        self.command = [
+            INVAR, "run", path, f"--storage.path={self.directory.name}/data",
+            f"--server.http.listen-addr=127.0.0.1:{self.console}"]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            self.command, stderr=subprocess.DEVNULL,
+            preexec_fn=(lambda: os.sched_setaffinity(0, self.cores)) if self.cores else None)
+        self.pid = self.process.pid
+        wait_until(lambda: is_listening(self.port), "the receiver")
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+        self.sink.stop()
+        self.directory.cleanup()
+
+
+def client_for(protocol):
+    return GRPCClient if protocol == "grpc" else HTTPClient
+
+
+def measure(signal_name, protocol, compression, edits, items, one_core):
+    tally = Tally()
+    with Collector(protocol, compression, edits, tally, pinned=one_core) as collector:
+        body = request_body(signal_name)
+        before, began = cpu_seconds(collector.pid), time.monotonic()
+        requests = items // ITEMS_PER_REQUEST // 4
+        clients = [
+            threading.Thread(target=send, args=(client_for(protocol)(collector.port, signal_name), body, requests))
+            for _ in range(4)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        sent = requests * 4 * ITEMS_PER_REQUEST
+        wait_until(lambda: tally.items >= sent, f"{sent} items, {tally.items} arrived")
+        used, took = cpu_seconds(collector.pid) - before, time.monotonic() - began
+        return (used / sent * 1e6, sent / took, peak_mebibytes(collector.pid), len(body) / ITEMS_PER_REQUEST,
+                tally.items - sent)
+
+
+def overload(signal_name, protocol, seconds, rate):
+    """Sends twice what the sink takes; memory by the tenth of the time, and what became of the requests."""
+    tally = Tally(rate)
+    taken, refused, lock = [0], [0], threading.Lock()
+    body = request_body(signal_name)
+    with Collector(protocol, "none", False, tally) as collector:
+        end = time.monotonic() + seconds
+        pause = 4 * ITEMS_PER_REQUEST / (2 * rate)
+
+        def push():
+            client, next_time = client_for(protocol)(collector.port, signal_name), time.monotonic()
+            while time.monotonic() < end:
+                answer = client.send(body)
+                with lock:
+                    (taken if answer else refused)[0] += 1
+                next_time += pause
+                time.sleep(max(0, next_time - time.monotonic()))
+
+        clients = [threading.Thread(target=push) for _ in range(4)]
+        for client in clients:
+            client.start()
+        resident = []
+        for step in range(10):
+            time.sleep(max(0, end - time.monotonic() - seconds * (9 - step) / 10))
+            resident.append(resident_mebibytes(collector.pid))
+        for client in clients:
+            client.join()
+        tally.rate = None
+        wait_until(lambda: tally.items >= taken[0] * ITEMS_PER_REQUEST, "what was taken")
+        print(f"{signal_name} over {protocol}, {2 * rate} items/s sent, {rate} taken, {seconds} s: {taken[0]} requests "
+              f"taken, {refused[0]} refused, {tally.items - taken[0] * ITEMS_PER_REQUEST} items more than taken; "
+              f"resident MiB {', '.join(f'{size:.0f}' for size in resident)}, "
+              f"peak {peak_mebibytes(collector.pid):.0f}", flush=True)
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("signals", nargs="*", default=["logs", "traces", "metrics"])
     arguments.add_argument("--items", type=int, default=400_000)
+    arguments.add_argument("--protocols", default="http,grpc" if grpc else "http", help="http, grpc or both")
+    arguments.add_argument("--one-core", action="store_true")
+    arguments.add_argument("--overload", type=int, metavar="SECONDS")
+    arguments.add_argument("--rate", type=int, default=50_000, help="items a second that the overloaded sink takes")
     chosen = arguments.parse_args()
-    print("| signal | sent on | edited | bytes an item | CPU s per million items | peak RSS MiB | more than sent |")
-    print("|---|---|---|---|---|---|---|")
+    protocols = chosen.protocols.split(",")
+    if "grpc" in protocols and not grpc:
+        raise SystemExit("grpcio is not installed for this Python: .venv/bin/python has it after `make test`")
+    if chosen.overload:
+        for name in chosen.signals:
+            for protocol in protocols:
+                overload(name, protocol, chosen.overload, chosen.rate)
+        return
+    print("| signal | protocol | sent on | edited | bytes an item | CPU s per million items | items/s | peak RSS MiB | "
+          "more than sent |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in chosen.signals:
-        for compression, edits in (("none", False), ("none", True), ("gzip", False)):
-            cpu, memory, size, excess = measure(name, compression, edits, chosen.items)
-            how = "as it is" if compression == "none" else compression
-            print(f"| {name} | {how} | {'one attribute' if edits else 'no'} | {size:.0f} | {cpu:.2f} | {memory:.0f} | "
-                  f"{excess} |", flush=True)
+        for protocol in protocols:
+            for compression, edits in (("none", False), ("none", True), ("gzip", False)):
+                cpu, rate, memory, size, excess = measure(
+                    name, protocol, compression, edits, chosen.items, chosen.one_core)
+                how = "as it is" if compression == "none" else compression
+                print(f"| {name} | {protocol} | {how} | {'one attribute' if edits else 'no'} | {size:.0f} | {cpu:.2f} | "
+                      f"{rate:.0f} | {memory:.0f} | {excess} |", flush=True)
 
 
 if __name__ == "__main__":

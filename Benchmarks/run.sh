@@ -19,8 +19,10 @@ if [ "$what" = all ] || [ "$what" = logs ]; then
 fi
 if [ "$what" = all ] || [ "$what" = otlp ]; then
     swift build -c release --static-swift-stdlib --product invar
-    echo "== otlp: OTLP/HTTP to OTLP/HTTP =="
-    Benchmarks/otlp.py "$@"
+    echo "== otlp: OTLP to OTLP =="
+    python=.venv/bin/python
+    [ -x "$python" ] || python=python3
+    "$python" Benchmarks/otlp.py "$@"
 fi
 if [ "$what" = all ] || [ "$what" = codecs ]; then
     for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark reliability-benchmark \
