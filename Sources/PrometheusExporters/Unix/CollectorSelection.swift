@@ -81,15 +81,14 @@ enum CollectorTable {
         CollectorKind("udp_queues") { _ in UDPQueuesCollector() },
         CollectorKind("uname") { _ in UnameCollector() },
         CollectorKind("vmstat") { VMStatCollector($0) },
+        CollectorKind("wifi", isDefault: false) { _ in WiFiCollector() },
         CollectorKind("xfs") { _ in XFSCollector() },
         CollectorKind("zfs") { _ in ZFSCollector() },
         CollectorKind("zoneinfo", isDefault: false) { _ in ZoneInfoCollector() },
     ]
 
     /// Known upstream on Linux, disabled by default, and not written yet.
-    static let missingOthers: [String] = [
-        "perf", "wifi",
-    ]
+    static let missingOthers: [String] = ["perf"]
 
     /// Known upstream on other systems; on Linux nothing happens when they are enabled.
     static let otherSystems: Set<String> = ["boottime", "devstat", "exec", "netisr", "thermal"]

@@ -122,7 +122,7 @@ struct UnixArgumentsTests {
     @Test(
         "What is not there is refused by name",
         arguments: [
-            (#"enable_collectors = ["wifi"]"#, "names the collector \"wifi\", which is not available"),
+            (#"enable_collectors = ["perf"]"#, "names the collector \"perf\", which is not available"),
             (#"set_collectors = ["cpu", "perf"]"#, "names the collector \"perf\", which is not available"),
             (#"enable_collectors = ["nonsense"]"#, "names the unknown collector \"nonsense\""),
             ("perf {\ncpus = \"1\"\n}", "\"perf\" configures the collector \"perf\""),
