@@ -2,6 +2,7 @@
 #include "CNode.h"
 
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -67,4 +68,14 @@ end:
     free(strings);
     free(numbers);
     return result;
+}
+
+int invar_perf_open(uint32_t type, uint64_t config, int cpu) {
+    struct perf_event_attr event;
+    memset(&event, 0, sizeof event);
+    event.type = type;
+    event.size = sizeof event;
+    event.config = config;
+    event.exclude_hv = 1;
+    return (int)syscall(SYS_perf_event_open, &event, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }

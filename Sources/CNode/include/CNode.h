@@ -18,4 +18,8 @@ int invar_ethtool_driver(int socket, const char *device, struct ethtool_drvinfo 
 /// The statistics of a device: names of ETH_GSTRING_LEN bytes each, and their values. `capacity` is how many fit into
 /// both arrays. Returns how many there are, or -1 with errno set.
 int invar_ethtool_statistics(int socket, const char *device, uint8_t *names, uint64_t *values, uint32_t capacity);
+
+/// Counts an event of perf_event_open(2) on a processor, for all processes, from now on. Returns a descriptor to read the
+/// number from as 64 bits, or -1 with errno set.
+int invar_perf_open(uint32_t type, uint64_t config, int cpu);
 #endif

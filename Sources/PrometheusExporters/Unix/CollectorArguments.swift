@@ -333,17 +333,40 @@ struct NTPArguments: Block {
 
 /// The `perf` block.
 struct PerfArguments: Block {
+    /// Nil for all.
+    var cpus: [Int]?
+    var tracepoints: [String] = []
+    var events: [PerfEvent] = []
+
+    static let none = PerfArguments()
+    private init() {}
+
     init(from block: inout BlockReader) {
-        let _: String? = block.optional("cpus", "CPUs that are profiled.")
-        let _: [String]? = block.optional("tracepoint", "Tracepoints that are counted.")
-        let _: Bool = block.optional(
-            "disable_hardware_profilers", default: false, "Whether hardware profilers are off.")
-        let _: Bool = block.optional(
-            "disable_software_profilers", default: false, "Whether software profilers are off.")
-        let _: Bool = block.optional("disable_cache_profilers", default: false, "Whether cache profilers are off.")
-        let _: [String]? = block.optional("hardware_profilers", "Hardware profilers that run.")
-        let _: [String]? = block.optional("software_profilers", "Software profilers that run.")
-        let _: [String]? = block.optional("cache_profilers", "Cache profilers that run.")
+        let text: String? = block.optional("cpus", "CPUs that are profiled, such as `0,2-8:2`.")
+        tracepoints = block.optional("tracepoint", "Tracepoints that are counted, as `subsystem:event`.") ?? []
+        let kinds: [(list: String, off: String, doc: String, events: [PerfEvent])] = [
+            ("hardware_profilers", "disable_hardware_profilers", "hardware profilers", PerfEvent.hardware),
+            ("software_profilers", "disable_software_profilers", "software profilers", PerfEvent.software),
+            ("cache_profilers", "disable_cache_profilers", "cache profilers", PerfEvent.caches),
+        ]
+        for kind in kinds {
+            let isOff: Bool = block.optional(kind.off, default: false, "Whether \(kind.doc) are off.")
+            let names: [String] = block.optional(kind.list, "The \(kind.doc) that run; all when left out.") ?? []
+            for name in names where !kind.events.contains(where: { $0.profiler == name }) {
+                block.reject(kind.list, "names the unknown profiler \"\(name)\"")
+            }
+            if !isOff { events += kind.events.filter { names.isEmpty || names.contains($0.profiler) } }
+        }
+        for name in tracepoints
+        where name.split(separator: ":", omittingEmptySubsequences: false).count != 2
+            || name.hasPrefix(":") || name.hasSuffix(":") || name.contains("/") || name.contains(".")
+        {
+            block.reject("tracepoint", "\"\(name)\" is not of the form subsystem:event")
+        }
+        if let text, !text.isEmpty {
+            cpus = PerfEvent.cpus(text)
+            if cpus == nil { block.reject("cpus", "is no list of CPUs") }
+        }
     }
 }
 

@@ -56,6 +56,7 @@ enum CollectorTable {
         CollectorKind("ntp", isDefault: false) { NTPCollector($0) },
         CollectorKind("nvme") { _ in NVMeCollector() },
         CollectorKind("os") { _ in OSReleaseCollector() },
+        CollectorKind("perf", isDefault: false) { PerfCollector($0) },
         CollectorKind("powersupplyclass") { PowerSupplyCollector($0) },
         CollectorKind("pressure") { _ in PressureCollector() },
         CollectorKind("processes") { _ in ProcessesCollector() },
@@ -87,13 +88,8 @@ enum CollectorTable {
         CollectorKind("zoneinfo", isDefault: false) { _ in ZoneInfoCollector() },
     ]
 
-    /// Known upstream on Linux, disabled by default, and not written yet.
-    static let missingOthers: [String] = ["perf"]
-
     /// Known upstream on other systems; on Linux nothing happens when they are enabled.
     static let otherSystems: Set<String> = ["boottime", "devstat", "exec", "netisr", "thermal"]
-
-    static func isMissing(_ name: String) -> Bool { missingOthers.contains(name) }
 
     static func kind(_ name: String) -> CollectorKind? { available.first { $0.name == name } }
 }
@@ -124,15 +120,13 @@ struct CollectorSelection {
     }
 
     private static func isKnown(_ name: String) -> Bool {
-        CollectorTable.kind(name) != nil || CollectorTable.isMissing(name) || CollectorTable.otherSystems.contains(name)
+        CollectorTable.kind(name) != nil || CollectorTable.otherSystems.contains(name)
     }
 
     private mutating func admit(_ wanted: [String], _ argument: String, into names: inout Set<String>) {
         for name in wanted {
             if CollectorTable.kind(name) != nil {
                 names.insert(name)
-            } else if CollectorTable.isMissing(name) {
-                refusals.append((argument, "names the collector \"\(name)\", which is not available"))
             } else if CollectorTable.otherSystems.contains(name) {
                 warnings.append((argument, "names the collector \"\(name)\", which Linux does not have"))
             } else {

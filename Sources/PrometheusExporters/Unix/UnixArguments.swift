@@ -32,7 +32,7 @@ package struct UnixArguments: Block {
         let netclass: NetClassArguments = block.block("netclass", "Options of the `netclass` collector.")
         let netdev: NetDevArguments = block.block("netdev", "Options of the `netdev` collector.")
         let netstat: NetStatArguments = block.block("netstat", "Options of the `netstat` collector.")
-        let _: PerfArguments = block.block("perf", "Options of the `perf` collector.")
+        let perf: PerfArguments = block.block("perf", "Options of the `perf` collector.")
         let power: PowerSupplyArguments = block.block("powersupply", "Options of the `powersupplyclass` collector.")
         let runit: RunitArguments = block.block("runit", "Options of the `runit` collector.")
         let supervisord: SupervisordArguments = block.block("supervisord", "Options of the `supervisord` collector.")
@@ -57,22 +57,18 @@ package struct UnixArguments: Block {
         made.runitDirectory = runit.directory
         made.ntp = ntp
         made.supervisordURL = supervisord.url
+        made.perf = perf
         made.sysctl = sysctl
         made.systemd = systemd
         made.textfileDirectory = textfile.directory
         made.vmstatFields = vmstat.fields
 
-        for (name, collector) in Self.blocksOfMissingCollectors where block.isSet(name) {
-            block.reject(name, "configures the collector \"\(collector)\", which is not available")
-        }
         let selection = CollectorSelection(enable: enable, disable: disable, set: set)
         for refusal in selection.refusals { block.reject(refusal.argument, refusal.reason) }
         for warning in selection.warnings { block.warn(warning.argument, warning.reason) }
         made.collectors = selection.enabled
         settings = made
     }
-
-    private static let blocksOfMissingCollectors: [(String, String)] = [("perf", "perf")]
 }
 
 /// Everything the collectors are told, checked.
@@ -96,6 +92,7 @@ struct UnixSettings: Sendable {
     var runitDirectory = "/etc/service"
     var ntp = NTPArguments.none
     var supervisordURL = "http://localhost:9001/RPC2"
+    var perf = PerfArguments.none
     var sysctl = SysctlArguments.none
     var systemBus = DBusConnection.systemSocket
     var systemd = SystemdArguments.none

@@ -122,10 +122,10 @@ struct UnixArgumentsTests {
     @Test(
         "What is not there is refused by name",
         arguments: [
-            (#"enable_collectors = ["perf"]"#, "names the collector \"perf\", which is not available"),
-            (#"set_collectors = ["cpu", "perf"]"#, "names the collector \"perf\", which is not available"),
             (#"enable_collectors = ["nonsense"]"#, "names the unknown collector \"nonsense\""),
-            ("perf {\ncpus = \"1\"\n}", "\"perf\" configures the collector \"perf\""),
+            ("perf {\ncpus = \"1-\"\n}", "\"cpus\" is no list of CPUs"),
+            ("perf {\nhardware_profilers = [\"Nope\"]\n}", "names the unknown profiler \"Nope\""),
+            ("perf {\ntracepoint = [\"a\"]\n}", "\"a\" is not of the form"),
             ("ipvs {\nbackend_labels = [\"proto\", \"host\"]\n}", "names the unknown label \"host\""),
             ("ethtool {\ndevice_exclude = \"a\"\ndevice_include = \"b\"\n}", "mutually exclusive"),
             ("ethtool {\nmetrics_include = \"(\"\n}", "\"metrics_include\" is not a regular expression"),
