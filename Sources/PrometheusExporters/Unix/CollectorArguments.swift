@@ -6,14 +6,14 @@ import Transport
 /// The `arp` block.
 struct ARPArguments: Block {
     let filter: DeviceFilter
+    let usesNetlink: Bool
 
     init(from block: inout BlockReader) {
         filter = DeviceFilter(
             excluded: block.filter("device_exclude", "Devices left out, as a regular expression."),
             included: block.filter("device_include", "Devices taken, as a regular expression."))
-        let netlink: Bool = block.optional(
+        usesNetlink = block.optional(
             "netlink", default: false, "Whether entries are read over netlink instead of from `/proc/net/arp`.")
-        if netlink { block.reject("netlink", "is not available: entries are read from /proc/net/arp") }
     }
 }
 

@@ -42,6 +42,7 @@ package struct UnixArguments: Block {
         let textfile: TextFileArguments = block.block("textfile", "Options of the `textfile` collector.")
         let vmstat: VMStatArguments = block.block("vmstat", "Options of the `vmstat` collector.")
         made.arp = arp.filter
+        made.asksForNeighbours = arp.usesNetlink
         made.cpu = cpu
         made.exportsBCachePriorities = bcache.exportsPriorities
         made.disk = disk.filter
@@ -77,6 +78,8 @@ struct UnixSettings: Sendable {
     var paths = NodePaths(procfs: "/proc", sysfs: "/sys", rootfs: "/", udevData: "/run/udev/data")
     var collectors: [CollectorKind] = []
     var arp = DeviceFilter()
+    /// Whether neighbours come over netlink.
+    var asksForNeighbours = false
     var exportsBCachePriorities = false
     var cpu = CPUArguments.none
     var disk = DeviceFilter()

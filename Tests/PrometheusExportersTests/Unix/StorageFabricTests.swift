@@ -448,4 +448,19 @@ struct StorageFabricTests {
             #expect(harness.finish() == [])
         }
     }
+
+    @Test("arp counts the same neighbours over netlink as in the kernel's file")
+    func arp() throws {
+        let pages = try ["false", "true"].map { way in
+            let harness = ComponentHarness(PrometheusExporterUnix.self)
+            #expect(harness.start("set_collectors = [\"arp\"]\narp {\nnetlink = \(way)\n}") == [])
+            let page = try harness.scrape()
+            #expect(harness.finish() == [])
+            return page
+        }
+        #expect(success(pages[1], "arp") == 1)
+        #expect(pages[0].names(withPrefix: "node_arp_") == pages[1].names(withPrefix: "node_arp_"))
+        let devices = pages.map { page in Set(page.values.keys.filter { $0.name == "node_arp_entries" }) }
+        #expect(devices[0] == devices[1])
+    }
 }

@@ -131,7 +131,6 @@ struct UnixArgumentsTests {
             ("ethtool {\nmetrics_include = \"(\"\n}", "\"metrics_include\" is not a regular expression"),
             ("sysctl {\ninclude = [\"../x\"]\n}", "is not the name of a value"),
             ("sysctl {\ninclude_info = [\"a:b\"]\n}", "names parts of \"a\""),
-            ("arp {\nnetlink = true\n}", "\"netlink\" is not available"),
             ("netdev {\ndevice_exclude = \"a\"\ndevice_include = \"b\"\n}", "mutually exclusive"),
             ("disk {\ndevice_exclude = \"(\"\n}", "\"device_exclude\" is not a regular expression"),
             ("filesystem {\nmount_timeout = \"soon\"\n}", "soon"),

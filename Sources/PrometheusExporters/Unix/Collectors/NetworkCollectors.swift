@@ -381,12 +381,37 @@ final class UDPQueuesCollector: NodeCollector {
 /// `arp`: neighbours per device.
 final class ARPCollector: NodeCollector {
     private let filter: DeviceFilter
+    private let usesNetlink: Bool
 
-    init(_ settings: UnixSettings) { filter = settings.arp }
+    init(_ settings: UnixSettings) {
+        filter = settings.arp
+        usesNetlink = settings.asksForNeighbours
+    }
 
     func collect(_ scrape: NodeScrape) throws {
+        let counts = try usesNetlink ? neighbours() : entries(scrape)
+        let family = scrape.page.gauge("node_arp_entries", "ARP entries by device")
+        for (device, count) in counts.sorted(by: { $0.key < $1.key }) where !filter.ignores(device) {
+            scrape.page.add(family, "device", device, Double(count))
+        }
+    }
+
+    /// Neighbours of IPv4 by device, from rtnetlink(7), without those that need no address resolution.
+    private func neighbours() throws -> [String: Int] {
+        var counts: [UInt32: Int] = [:]
+        try Netlink.dump(Netlink.route, type: 30, [UInt8](repeating: 0, count: 12)) { message in
+            guard message.count >= 12, message[0] == UInt8(AF_INET) else { return }
+            let state = message.loadUnaligned(fromByteOffset: 8, as: UInt16.self)
+            if state & 0x40 == 0 { counts[message.loadUnaligned(fromByteOffset: 4, as: UInt32.self), default: 0] += 1 }
+        }
+        var named: [String: Int] = [:]
+        for (index, count) in counts { named[Netlink.deviceName(index), default: 0] += count }
+        return named
+    }
+
+    private func entries(_ scrape: NodeScrape) throws -> [String: Int] {
         let path = scrape.paths.proc("net/arp")
-        let counts: [String: Int] = try scrape.files.withFile(path) { bytes in
+        return try scrape.files.withFile(path) { bytes in
             var counts: [String: Int] = [:]
             for line in bytes.lines {
                 let words = line.words(limit: 10)
@@ -398,10 +423,6 @@ final class ARPCollector: NodeCollector {
                 }
             }
             return counts
-        }
-        let family = scrape.page.gauge("node_arp_entries", "ARP entries by device")
-        for (device, count) in counts.sorted(by: { $0.key < $1.key }) where !filter.ignores(device) {
-            scrape.page.add(family, "device", device, Double(count))
         }
     }
 }
