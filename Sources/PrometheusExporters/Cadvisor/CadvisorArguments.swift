@@ -32,9 +32,6 @@ enum CadvisorKind: String, CaseIterable, Sendable {
         .advancedTCP, .cpuTopology, .cpuSet, .hugePages, .memoryByNode, .process, .referencedMemory, .resourceControl,
         .scheduler, .tcp, .udp,
     ]
-
-    /// Not written here: refused when asked for by name.
-    static let unavailable: Set<CadvisorKind> = [.resourceControl]
 }
 
 /// Arguments of `prometheus.exporter.cadvisor`.
@@ -80,7 +77,8 @@ package struct CadvisorArguments: Block {
             "disable_root_cgroup_stats", default: false, "Whether the root cgroup is left out.")
 
         if !perf.isEmpty { block.reject("perf_events_config", "is not available: perf events are not counted") }
-        if interval != .zero { block.reject("resctrl_interval", "is not available: resource control is not read") }
+        if interval < .zero { block.reject("resctrl_interval", "must not be negative") }
+        made.resourceControlInterval = interval
         if block.isSet("storage_duration") {
             block.warn("storage_duration", "has no effect: values are read when they are scraped, and none is kept")
         }
@@ -91,10 +89,6 @@ package struct CadvisorArguments: Block {
             block.reject("docker_host", "is not an address: use unix:///path, tcp://host:port or http://host:port")
         }
         made.kinds = Self.kinds(enabled: enabled, disabled: disabled, &block)
-        if enabled.isEmpty, disabled == nil {
-            let kinds = Set(CadvisorKind.allCases).subtracting(CadvisorKind.disabledByDefault)
-            made.missingDefaults = kinds.intersection(CadvisorKind.unavailable).map(\.rawValue).sorted()
-        }
         settings = made
     }
 
@@ -114,31 +108,16 @@ package struct CadvisorArguments: Block {
         }
         let off = disabled.map { read($0, "disabled_metrics") } ?? CadvisorKind.disabledByDefault
         let on = read(enabled, "enabled_metrics")
-        if !on.isEmpty {
-            for name in enabled where CadvisorKind(rawValue: name).map(CadvisorKind.unavailable.contains) == true {
-                block.reject("enabled_metrics", "names the kind \"\(name)\", which is not available")
-            }
-            return on
-        }
-        let kinds = Set(CadvisorKind.allCases).subtracting(off)
-        if disabled != nil {
-            let missing = kinds.intersection(CadvisorKind.unavailable).map(\.rawValue).sorted()
-            if !missing.isEmpty {
-                block.warn(
-                    "disabled_metrics",
-                    "leaves kinds enabled that are not available; nothing is exported for "
-                        + missing.joined(separator: ", "))
-            }
-        }
-        return kinds.subtracting(CadvisorKind.unavailable)
+        if !on.isEmpty { return on }
+        return Set(CadvisorKind.allCases).subtracting(off)
     }
 }
 
 /// Everything the exporter is told, checked.
 struct CadvisorSettings: Sendable {
-    /// Kinds that Alloy exports by default and this exporter cannot.
-    var missingDefaults: [String] = []
     var storesLabels = true
+    /// How often a group's place in resctrl is looked for again; zero is never.
+    var resourceControlInterval = Duration.zero
     var allowedLabels: [String] = []
     var allowedEnvironment: [String] = []
     var rawPrefixes: [String] = []

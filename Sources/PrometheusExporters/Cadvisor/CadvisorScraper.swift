@@ -33,6 +33,7 @@ final class CadvisorScraper: Sendable {
         let written = WrittenBytes()
         let scheduler = SchedulerTimes()
         var topology: MachineTopology?
+        var resources: ResourceControl?
     }
 
     let runtimes: ContainerRuntimes
@@ -83,6 +84,11 @@ final class CadvisorScraper: Sendable {
             }
             machine.add(to: page, state.topology)
             state.scheduler.begin(keeping: names)
+            if settings.kinds.contains(.resourceControl), state.resources == nil {
+                state.resources = ResourceControl(
+                    files, proc: paths.procfs, interval: settings.resourceControlInterval)
+            }
+            state.resources?.begin(keeping: names)
             page.add(
                 page.gauge(
                     "cadvisor_version_info",
@@ -103,7 +109,8 @@ final class CadvisorScraper: Sendable {
                 guard known != nil || settings.exportsRaw(name) else { continue }
                 add(name, known, machine, mounts, writer, reader, state.written, now)
                 let base = ContainerPage.labels(name, known, settings)
-                addProcesses(name, writer, files, state.scheduler, base)
+                addProcesses(
+                    name, writer, files, state.scheduler, known == nil && name != "/" ? nil : state.resources, base)
                 if let known, settings.kinds.contains(.application) {
                     applications.add(known.id, to: page, base: base)
                 }
@@ -153,13 +160,22 @@ final class CadvisorScraper: Sendable {
 
     /// What only the processes of a group tell.
     private func addProcesses(
-        _ name: String, _ writer: ContainerPage, _ files: ProcFiles, _ scheduler: SchedulerTimes, _ base: [UInt8]
+        _ name: String, _ writer: ContainerPage, _ files: ProcFiles, _ scheduler: SchedulerTimes,
+        _ resources: ResourceControl?,
+        _ base: [UInt8]
     ) {
         if name == "/", settings.skipsRootStats { return }
         guard let directory = tree.directory("cpu", name) else { return }
         if settings.kinds.contains(.scheduler) {
             let ids = SchedulerTimes.processes(directory, files)
             writer.addScheduler(scheduler.times(of: name, ids, proc: paths.procfs, files: files), base)
+        }
+        // Groups around containers have their threads, which can be in one monitoring group only.
+        if let resources {
+            let ids = SchedulerTimes.processes(directory, files)
+            let usages = resources.usage(
+                of: name, ids, proc: paths.procfs, now: clock.monotonicNanoseconds, files)
+            writer.addResources(usages, base)
         }
         if settings.kinds.contains(.referencedMemory) {
             let ids = (try? files.withFile(directory + "/cgroup.procs") { $0.lines.compactMap(\.unsigned) }) ?? []

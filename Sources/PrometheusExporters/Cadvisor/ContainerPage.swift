@@ -317,6 +317,27 @@ struct ContainerPage {
             "Number of times processes of the cgroup have run on the cpu", base, Double(times.periods))
     }
 
+    func addResources(_ usages: [ResourceControl.Usage], _ base: [UInt8]) {
+        func add(_ name: String, _ help: String, _ value: (ResourceControl.Usage) -> UInt64?) {
+            for (node, usage) in usages.enumerated() {
+                guard let value = value(usage) else { continue }
+                page.add(page.gauge(name, help), base: base, "node_id", node, Double(value))
+            }
+        }
+        add(
+            "container_memory_bandwidth_bytes",
+            "Total memory bandwidth usage statistics for container counted with RDT Memory Bandwidth Monitoring (MBM).",
+            \.bandwidth)
+        add(
+            "container_memory_bandwidth_local_bytes",
+            "Local memory bandwidth usage statistics for container counted with RDT Memory Bandwidth Monitoring (MBM).",
+            \.localBandwidth)
+        add(
+            "container_llc_occupancy_bytes",
+            "Last level cache usage statistics for container counted with RDT Memory Bandwidth Monitoring (MBM).",
+            \.cache)
+    }
+
     func addReferenced(_ bytes: UInt64, _ base: [UInt8]) {
         gauge(
             "container_referenced_bytes", "Container referenced bytes during last measurements cycle", base,

@@ -20,7 +20,6 @@ package final class PrometheusExporterCadvisor: Component {
         self.arguments = arguments
         self.context = context
         current = Mutex(Self.scraper(arguments.current.settings, context))
-        Self.logSelection(arguments.current.settings, context)
         let endpoint = ExporterEndpoint(context, name: "cadvisor")
         endpoint.serve { [weak self, blocking = context.services.blocking] _ in
             guard let scraper = self?.current.withLock({ $0 }) else { return [] }
@@ -32,15 +31,7 @@ package final class PrometheusExporterCadvisor: Component {
 
     deinit { current.withLock { $0.shutDown() } }
 
-    private static func logSelection(_ settings: CadvisorSettings, _ context: Context<ExporterExports>) {
-        if settings.missingDefaults.isEmpty { return }
-        context.log.warn(
-            "Kinds of metrics that Alloy exports by default are not available; list them in disabled_metrics to agree",
-            nil, ["kinds": settings.missingDefaults.joined(separator: ",")])
-    }
-
     package func argumentsChanged() {
-        Self.logSelection(arguments.current.settings, context)
         let made = Self.scraper(arguments.current.settings, context)
         let old = current.withLock { scraper in
             defer { scraper = made }

@@ -516,11 +516,10 @@ struct CadvisorTests {
     @Test(
         "What cannot be had is refused by name",
         arguments: [
-            (#"enabled_metrics = ["cpu", "resctrl"]"#, "names the kind \"resctrl\", which is not available"),
             (#"enabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
             (#"disabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
             (#"perf_events_config = "/x.json""#, "\"perf_events_config\" is not available"),
-            (#"resctrl_interval = "1s""#, "\"resctrl_interval\" is not available"),
+            (#"resctrl_interval = "-1s""#, "\"resctrl_interval\" must not be negative"),
             (#"docker_host = "ftp://x""#, "\"docker_host\" is not an address"),
         ])
     func refusals(body: String, problem: String) {
@@ -528,10 +527,59 @@ struct CadvisorTests {
         #expect(problems.contains { $0.contains(problem) }, "\(problems)")
     }
 
-    @Test("Kinds that a list leaves enabled and that are not there are named in a warning")
+    @Test("A list that leaves every kind enabled is taken as it is")
     func implicitKinds() {
-        let problems = ComponentHarness(PrometheusExporterCadvisor.self).evaluate(#"disabled_metrics = ["tcp"]"#)
-        #expect(problems.count == 1 && problems[0].contains("resctrl"), "\(problems)")
+        #expect(ComponentHarness(PrometheusExporterCadvisor.self).evaluate(#"disabled_metrics = ["tcp"]"#) == [])
+    }
+
+    @Test("Caches and memory bandwidth come from resctrl, with a monitoring group for those that have none")
+    func resourceControl() async throws {
+        let machine = try FakeMachine()
+        try machine.unified("/")
+        machine.settings.kinds = [.resourceControl]
+        let root = "resctrl"
+        try machine.tree.write(
+            "proc/self/mountinfo",
+            "1 2 0:3 / /proc rw - proc proc rw\n2 2 0:4 / \(machine.tree.path)/\(root) rw - resctrl resctrl rw\n")
+        try machine.tree.write(root + "/info/L3_MON/mon_features", "llc_occupancy\nmbm_total_bytes\nmbm_local_bytes\n")
+        try machine.tree.write(root + "/tasks", "10\n11\n12\n20\n")
+        func data(_ group: String, _ value: Int) throws {
+            for (node, domain) in ["mon_L3_00", "mon_L3_01"].enumerated() {
+                let path = "\(root)\(group)/mon_data/\(domain)/"
+                try machine.tree.write(path + "llc_occupancy", "\(value + node)\n")
+                try machine.tree.write(path + "mbm_total_bytes", "\(value * 10 + node)\n")
+                try machine.tree.write(path + "mbm_local_bytes", node == 0 ? "\(value * 5)\n" : "Unavailable\n")
+            }
+        }
+        try data("", 1000)
+        let page = try await machine.scrape()
+        #expect(page["container_llc_occupancy_bytes", #"{id="/",node_id="1"}"#] == 1001)
+        #expect(page["container_memory_bandwidth_bytes", #"{id="/",node_id="0"}"#] == 10_000)
+        #expect(page["container_memory_bandwidth_local_bytes", #"{id="/",node_id="1"}"#] == nil)
+
+        // A group of somebody else's, for these threads alone; and one of ours, as the kernel fills it.
+        try machine.tree.write(root + "/mon_groups/theirs/tasks", "20\n")
+        try data("/mon_groups/theirs", 200)
+        for (process, thread) in [(20, 20), (10, 10), (10, 11)] {
+            try machine.tree.write("proc/\(process)/task/\(thread)/stat", "")
+        }
+        try machine.tree.write(root + "/mon_groups/cadvisor-b-c/tasks", "")
+        try data("/mon_groups/cadvisor-b-c", 30)
+        let files = ProcFiles()
+        let control = try #require(
+            ResourceControl(files, proc: machine.paths.procfs, interval: .zero))
+        func usage(_ name: String, _ processes: UInt64...) -> [ResourceControl.Usage] {
+            control.usage(of: name, processes, proc: machine.paths.procfs, now: 0, files)
+        }
+        #expect(usage("/a", 20).first == .init(cache: 200, bandwidth: 2000, localBandwidth: 1000))
+        #expect(usage("/b/c", 10).map(\.cache) == [30, 31])
+        let tasks = "\(machine.tree.path)/\(root)/mon_groups/cadvisor-b-c/tasks"
+        #expect(try Files.read(tasks) == Array("10\n11\n".utf8))
+        // Where no group can be made, or nothing runs, there is nothing.
+        #expect(usage("/d", 99).isEmpty && usage("/e").isEmpty)
+        // Without the file system there is nothing, and no error.
+        try machine.tree.write("proc/self/mountinfo", "1 2 0:3 / /proc rw - proc proc rw\n")
+        #expect(try await machine.scrape().names(withPrefix: "container_llc").isEmpty)
     }
 
     @Test("The component serves this machine's groups and takes new arguments")
