@@ -4,6 +4,7 @@
 #include <linux/ethtool.h>
 #include <stdint.h>
 #include <sys/timex.h>
+#include <sys/vfs.h>
 
 /// The raw adjtimex(2), which sandboxes allow where they refuse the clock_adjtime(2) behind glibc's function.
 /// Returns the clock's state, or -1 with errno set.

@@ -30,10 +30,14 @@ final class CadvisorScraper: Sendable {
     private struct State {
         let page = MetricPage()
         let files = ProcFiles()
+        let groups: GroupFiles
+        let times = GroupTimes()
         let written = WrittenBytes()
         let scheduler = SchedulerTimes()
         var topology: MachineTopology?
         var resources: ResourceControl?
+
+        init() { groups = GroupFiles(files) }
     }
 
     let runtimes: ContainerRuntimes
@@ -100,9 +104,12 @@ final class CadvisorScraper: Sendable {
                 ], 1)
             let disks = MachineStorage.disks(files, proc: paths.procfs)
             let writer = ContainerPage(page: page, kinds: settings.kinds, disks: disks)
-            let reader = CgroupReader(tree: tree, files: files, kinds: settings.kinds)
+            state.groups.begin()
+            defer { state.groups.end() }
+            let reader = CgroupReader(tree: tree, files: state.groups, times: state.times, kinds: settings.kinds)
             let mounts =
                 settings.kinds.contains(.disk) ? MachineStorage.fileSystems(files, proc: paths.procfs) : []
+            state.times.begin(keeping: names)
             state.written.begin(keeping: facts.keys, now: clock.monotonicNanoseconds)
             for name in names {
                 let known = CgroupTree.containerID(name).flatMap { facts[$0] }
@@ -134,9 +141,10 @@ final class CadvisorScraper: Sendable {
             values.hasMemory = machine.memory > 0
             values.memoryLimit = machine.memory
             values.swapLimit = machine.swap
-            if tree.isUnified, values.memoryUsage == 0 { values.memoryUsage = usedMemory(reader.files) }
+            if tree.isUnified, values.memoryUsage == 0 { values.memoryUsage = usedMemory(reader.files.others) }
         }
-        let made = createdAt(name, machine, now)
+        // Not before the machine was started.
+        let made = max(reader.times.createdAt(name, in: tree, now: now), machine.bootTime)
         let created = facts?.createdAt ?? made
         let started = facts.map { $0.startedAt ?? made } ?? created
         writer.addSpecification(values, created: created, started: started, base)
@@ -144,11 +152,12 @@ final class CadvisorScraper: Sendable {
         writer.addValues(values, health: facts?.health ?? -1, now: now, base)
         let process = isRoot ? 1 : facts?.processID ?? 0
         if process > 0, isRoot || facts?.ownsNetwork == true {
-            let network = ContainerNetwork(files: reader.files, page: writer.page, kinds: settings.kinds)
+            let network = ContainerNetwork(files: reader.files.others, page: writer.page, kinds: settings.kinds)
             network.add("\(paths.procfs)/\(process)", base)
         }
         if settings.kinds.contains(.process), let group = tree.directory("cpu", name) {
-            let counts = ProcessCounts(group: group, proc: paths.procfs, firstProcess: process, files: reader.files)
+            let counts = ProcessCounts(
+                group: group, proc: paths.procfs, firstProcess: process, files: reader.files.others)
             writer.addProcesses(counts, values, base)
         }
         if isRoot {
@@ -235,19 +244,5 @@ final class CadvisorScraper: Sendable {
             }
         }
         return total > free ? total - free : 0
-    }
-
-    /// When the group was made: the oldest time of its directories, and not before the machine was started.
-    private func createdAt(_ name: String, _ machine: MachineFacts, _ now: Int64) -> Int64 {
-        var oldest = now
-        for directory in tree.directories(of: name) {
-            // The directory changes with what is made in it; this file does not.
-            let file = directory + (tree.isUnified ? "/cgroup.events" : "/cgroup.clone_children")
-            for path in [directory, file] {
-                var status = stat()
-                if stat(path, &status) == 0 { oldest = min(oldest, Int64(status.st_mtim.tv_sec)) }
-            }
-        }
-        return max(oldest, machine.bootTime)
     }
 }

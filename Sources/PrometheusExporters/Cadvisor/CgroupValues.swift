@@ -79,16 +79,18 @@ struct CgroupValues {
 /// Reads ``CgroupValues``. Not for concurrent use.
 struct CgroupReader {
     let tree: CgroupTree
-    let files: ProcFiles
+    let files: GroupFiles
+    let times: GroupTimes
     let kinds: Set<CadvisorKind>
     /// Which of the schedulers' files of version 1 have numbers on this machine.
     let blockPrefix: String
 
     private static let nanosecondsPerTick: UInt64 = 1_000_000_000 / UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
 
-    init(tree: CgroupTree, files: ProcFiles, kinds: Set<CadvisorKind>) {
+    init(tree: CgroupTree, files: GroupFiles, times: GroupTimes, kinds: Set<CadvisorKind>) {
         self.tree = tree
         self.files = files
+        self.times = times
         self.kinds = kinds
         let root = tree.directory("blkio", "/") ?? ""
         let candidates = ["blkio.bfq.", "blkio.", "blkio.throttle."]
