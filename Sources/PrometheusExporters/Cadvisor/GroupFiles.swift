@@ -52,8 +52,12 @@ final class GroupFiles {
 
     /// Calls `body` with the content of a file, valid until it returns. Not to be called inside `body`.
     func withFile<Result>(_ path: String, _ body: (Bytes) throws -> Result) throws -> Result {
-        if let count = read(path) { return try body(Bytes(rebasing: UnsafeRawBufferPointer(buffer)[..<count])) }
-        return try others.withFile(path, body)
+        try body(try content(path))
+    }
+
+    private func content(_ path: String) throws -> Bytes {
+        guard let count = read(path) else { return try others.content(path) }
+        return Bytes(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
     }
 
     /// Reads into the buffer; nil when the file is none that stays open, or too long.

@@ -31,11 +31,17 @@ final class ProcFiles {
 
     /// Calls `body` with the content of a file, valid until it returns.
     func withFile<Result>(_ path: String, _ body: (Bytes) throws -> Result) throws -> Result {
-        if depth == buffers.count { buffers.append(Buffer()) }
-        let count = try load(path, depth)
+        let content = try content(path)
         depth += 1
         defer { depth -= 1 }
-        return try body(Bytes(rebasing: UnsafeRawBufferPointer(buffers[depth - 1].bytes)[..<count]))
+        return try body(content)
+    }
+
+    /// The content of a file, valid until another one is read.
+    func content(_ path: String) throws -> Bytes {
+        if depth == buffers.count { buffers.append(Buffer()) }
+        let count = try load(path, depth)
+        return Bytes(rebasing: UnsafeRawBufferPointer(buffers[depth].bytes)[..<count])
     }
 
     /// As ``withFile(_:_:)`` for the one file that is read once per scrape and used twice.
