@@ -168,6 +168,22 @@ struct ReceiverFileLogTests {
         #expect(same.finish() == [])
     }
 
+    @Test("A compressed file that begins alike and goes on differently is another one")
+    func compressedOther() throws {
+        let directory = Directory()
+        let head = "the beginning of both\n"
+        directory.write("a.log", head + "1\n2\n")
+        let harness = start(
+            directory, "start_at = \"beginning\"\ncompression = \"auto\"\nfingerprint_size = \"16B\"", pattern: "*.log*"
+        )
+        #expect(lines(harness).count == 3)
+        directory.remove("a.log")
+        directory.write("b.log.gz", try gzip(head + "8\n9\n"))
+        poll(harness)
+        #expect(lines(harness).suffix(2) == ["8", "9"])
+        #expect(harness.finish() == [])
+    }
+
     @Test("A copy that stays behind is none that is new")
     func copies() throws {
         let directory = Directory()

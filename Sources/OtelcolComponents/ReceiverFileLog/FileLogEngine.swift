@@ -94,7 +94,8 @@ final class FileLogEngine: Sendable {
             for known in files {
                 let file = TrackedFile(id: state.nextID, path: known.path, fingerprint: known.fingerprint)
                 state.nextID += 1
-                (file.device, file.inode, file.tail) = (known.device, known.inode, known.tail)
+                (file.device, file.inode) = (known.device, known.inode)
+                (file.tail, file.committedTail) = (known.tail, known.tail)
                 (file.position, file.committed) = (known.position, known.position)
                 (file.record, file.committedRecord) = (known.record, known.record)
                 file.lastSeen = state.round
@@ -113,9 +114,8 @@ final class FileLogEngine: Sendable {
             state.isChanged = false
             return state.files.values.sorted { $0.id < $1.id }.compactMap { file in
                 if file.fingerprint.isEmpty { return nil }
-                let tail = file.position == file.committed ? file.tail : []
                 return FileLogState.File(
-                    path: file.path, fingerprint: file.fingerprint, tail: tail, device: file.device,
+                    path: file.path, fingerprint: file.fingerprint, tail: file.committedTail, device: file.device,
                     inode: file.inode, position: file.committed, record: file.committedRecord)
             }
         }
@@ -203,6 +203,7 @@ final class FileLogEngine: Sendable {
                 let place = held[id]?.offset ?? file.position
                 if file.committed != place { state.isChanged = true }
                 file.committed = place
+                file.committedTail = place == file.position ? file.tail : []
                 file.committedRecord = held[id]?.record ?? file.record
             }
             state.touched.removeAll()
@@ -347,6 +348,7 @@ extension FileLogEngine {
                 file.committed = file.position
                 let count = min(Int64(TrackedFile.tailBytes), file.position)
                 if !isCompressed { file.tail = try content.bytes(at: file.position - count, upTo: Int(count)) }
+                file.committedTail = file.tail
             }
             state.isChanged = true
             claim(file, path, content, head, status, &state, settings)

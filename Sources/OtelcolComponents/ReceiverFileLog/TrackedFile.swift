@@ -24,6 +24,8 @@ final class TrackedFile {
     var committedRecord: Int64 = 0
     /// The bytes before `position`, to tell a copy from another file that begins alike.
     var tail: [UInt8] = []
+    /// The same of `committed`; empty when those are not known.
+    var committedTail: [UInt8] = []
     /// How the file looked when last opened or looked at.
     var size: Int64 = -1
     var modified: Int64 = 0
@@ -49,15 +51,14 @@ final class TrackedFile {
     func isContinued(by content: FileContent, _ head: [UInt8], size: Int64, fingerprintBytes: Int) throws -> Bool {
         let count = min(fingerprint.count, fingerprintBytes)
         guard count > 0, head.count >= count, head[..<count] == fingerprint[..<count] else { return false }
-        if content.isCompressed { return true }
-        guard size >= position else { return false }
+        // The size of a compressed file says nothing; one that is shorter than what was read has no such tail.
+        guard content.isCompressed || size >= position else { return false }
         return try tail.isEmpty || content.bytes(at: position - Int64(tail.count), upTo: tail.count) == tail
     }
 
     /// Goes back to what was delivered.
     func rollBack() {
-        if position != committed { tail = [] }
-        (position, record) = (committed, committedRecord)
+        (position, tail, record) = (committed, committedTail, committedRecord)
     }
 
     // MARK: Reading
@@ -222,8 +223,8 @@ final class TrackedFile {
         header = found
         if position < Int64(place) {
             position = Int64(place)
-            committed = max(committed, position)
             tail = Array(bytes[..<place].suffix(Self.tailBytes))
+            if committed < position { (committed, committedTail) = (position, tail) }
         }
         return true
     }
