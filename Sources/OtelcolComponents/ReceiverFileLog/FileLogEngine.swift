@@ -153,7 +153,8 @@ final class FileLogEngine: Sendable {
                     state.waiting.removeFirst()
                     continue
                 }
-                let before = file.position
+                let before = file.place
+                let count = raw.count
                 var hasMore = false
                 do {
                     let isLost = file.lastSeen < state.round
@@ -161,11 +162,17 @@ final class FileLogEngine: Sendable {
                         settings.reading, limit: limit - bytes,
                         isLast: settings.deletes || file.isCompressed || isLost && file.lastSeen < state.round - 2,
                         wall: wall, now: now, into: &raw, &step.tally)
+                    if file.position != before.position, try !file.beginsAsBefore() {
+                        // Truncated under way: what was read may be of what came after. A copy goes on from before.
+                        raw.removeSubrange(count...)
+                        file.place = before
+                        (file.content, file.inode, hasMore) = (nil, 0, false)
+                    }
                 } catch {
                     Self.report(&state, file.path, "\(error)", &step)
                 }
-                bytes += Int(file.position - before)
-                if file.position != before { state.touched.insert(id) }
+                bytes += Int(file.position - before.position)
+                if file.position != before.position { state.touched.insert(id) }
                 if !hasMore {
                     state.waiting.removeFirst()
                     state.finished.append(id)

@@ -37,7 +37,7 @@ final class TrackedFile {
     private var quietSize: Int64 = -1
     private var quietSince: Int64 = 0
 
-    static let tailBytes = 64
+    static let tailBytes = 256
 
     init(id: Int, path: String, fingerprint: [UInt8]) {
         self.id = id
@@ -59,6 +59,24 @@ final class TrackedFile {
     /// Goes back to what was delivered.
     func rollBack() {
         (position, tail, record) = (committed, committedTail, committedRecord)
+    }
+
+    /// The place of the next log and what goes with it.
+    struct Place {
+        var position: Int64
+        var tail: [UInt8]
+        var record: Int64
+    }
+
+    var place: Place {
+        get { Place(position: position, tail: tail, record: record) }
+        set { (position, tail, record) = (newValue.position, newValue.tail, newValue.record) }
+    }
+
+    /// Whether the open file begins as it did; not after it was truncated and written anew.
+    func beginsAsBefore() throws -> Bool {
+        guard let content, !content.isCompressed else { return true }
+        return try content.bytes(at: 0, upTo: fingerprint.count) == fingerprint
     }
 
     // MARK: Reading
