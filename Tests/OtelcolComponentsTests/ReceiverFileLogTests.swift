@@ -22,8 +22,12 @@ struct ReceiverFileLogTests {
         }
 
         func write(_ name: String, _ bytes: [UInt8], appending: Bool = true) {
+            Self.write(path + "/" + name, bytes, appending: appending)
+        }
+
+        static func write(_ path: String, _ bytes: [UInt8], appending: Bool) {
             let flags = O_WRONLY | O_CREAT | (appending ? O_APPEND : O_TRUNC)
-            let descriptor = open(path + "/" + name, flags, 0o644)
+            let descriptor = open(path, flags, 0o644)
             _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             close(descriptor)
         }
@@ -139,6 +143,33 @@ struct ReceiverFileLogTests {
         directory.write("a.log", "new\n", appending: false)
         poll(harness)
         #expect(lines(harness).sorted() == ["1", "2", "3", "4", "5", "header line", "header line", "new"])
+        #expect(harness.finish() == [])
+    }
+
+    @Test("A file that is copied, truncated and written anew while it is read: every line of both, once")
+    func truncatedUnderWay() {
+        let directory = Directory()
+        let number = { (number: Int) in
+            String(String(number + 1_000_000).dropFirst()) + String(repeating: "x", count: 80)
+        }
+        // Several batches; every line of one file stands where one of the other does.
+        let before = (0..<10_000).map(number)
+        let after = (10_000..<20_000).map(number)
+        let text = Array((before.joined(separator: "\n") + "\n").utf8)
+        let harness = ComponentHarness(OtelcolReceiverFileLog.self)
+        let path = directory.path + "/a.log"
+        harness.otlp.refuse { _ in
+            // When the first batch is on its way.
+            if !Files.exists(path + ".1") {
+                Directory.write(path + ".1", text, appending: false)
+                Directory.write(path, Array((after.joined(separator: "\n") + "\n").utf8), appending: false)
+            }
+            return nil
+        }
+        directory.write("a.log", text)
+        #expect(harness.start(configuration(directory, "start_at = \"beginning\"", "a*")) == [])
+        poll(harness)
+        #expect(lines(harness).sorted() == before + after)
         #expect(harness.finish() == [])
     }
 
