@@ -177,6 +177,14 @@ extension TransportTests {
                     tokens.last()
                         == "/token | grant_type=refresh_token&client_id=c&client_secret=s&refresh_token=r")
 
+                var charged = HTTPClientRequest(.get, server.url("/"))
+                try folder.write("user", try json(user.merging(["quota_project_id": "payer"]) { $1 }))
+                try await google(file: nil, environment).authorise(&charged, until: .now() + .seconds(20))
+                #expect(charged.fields["x-goog-user-project"] == "payer")
+                let other = environment.merging(["GOOGLE_CLOUD_QUOTA_PROJECT": "other"]) { $1 }
+                try await google(file: nil, other).authorise(&charged, until: .now() + .seconds(20))
+                #expect(charged.fields["x-goog-user-project"] == "other")
+
                 let external: [String: Any] = [
                     "type": "external_account", "audience": "pool", "subject_token_type": "jwt",
                     "token_url": server.url("/sts").text,
@@ -193,7 +201,7 @@ extension TransportTests {
 
                 let metadata = ["GCE_METADATA_HOST": "127.0.0.1:\(server.address.port ?? 0)"]
                 let token = try await header(google(file: nil, metadata))
-                #expect(token == "Bearer t3")
+                #expect(token == "Bearer t5")
                 #expect(tokens.last().hasPrefix("/computeMetadata/v1/instance/service-accounts/default/token?scopes="))
                 #expect(tokens.last().hasSuffix("metadata-flavor=Google"))
             }

@@ -37,6 +37,12 @@ indirect enum GoogleCredentials: Sendable {
         self = try Self.read(json)
     }
 
+    /// The project of a credentials file that requests are charged to.
+    static func quotaProject(in text: String) -> String? {
+        let project = (try? JSONValue(parsing: text, maximumDepth: 16))?["quota_project_id"]?.stringValue
+        return project == "" ? nil : project
+    }
+
     private static let standardTokenURL = "https://oauth2.googleapis.com/token"
 
     private static func read(_ json: JSONValue) throws(GoogleCredentialsError) -> GoogleCredentials {

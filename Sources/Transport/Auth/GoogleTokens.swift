@@ -36,16 +36,23 @@ private struct GoogleTokenSource: Sendable {
 
     func token(until deadline: NIODeadline) async throws(HTTPClientError) -> AccessToken {
         let grant: TokenClient.Grant
-        if let credentials = try credentials() {
+        var quotaProject = environment("GOOGLE_CLOUD_QUOTA_PROJECT")
+        if let (credentials, project) = try credentials() {
             grant = try await ask(credentials, for: settings.scope, deadline)
+            quotaProject = quotaProject ?? project
         } else {
             grant = try await askMetadata(deadline)
         }
         let life = grant.lifetime ?? .seconds(600)
-        return try client.token(grant, renewedAfter: life > .seconds(120) ? life - .seconds(60) : life / 2)
+        var token = try client.token(grant, renewedAfter: life > .seconds(120) ? life - .seconds(60) : life / 2)
+        token.quotaProject = quotaProject.flatMap {
+            HTTPFields.isValid(name: "x-goog-user-project", value: $0) ? $0 : nil
+        }
+        return token
     }
 
-    private func credentials() throws(HTTPClientError) -> GoogleCredentials? {
+    /// The credentials there are, and the project they say is charged.
+    private func credentials() throws(HTTPClientError) -> (GoogleCredentials, quotaProject: String?)? {
         if let path = settings.credentialsFile ?? environment("GOOGLE_APPLICATION_CREDENTIALS") {
             return try read(path)
         }
@@ -54,10 +61,10 @@ private struct GoogleTokenSource: Sendable {
         return access(path, R_OK) == 0 ? try read(path) : nil
     }
 
-    private func read(_ path: String) throws(HTTPClientError) -> GoogleCredentials {
+    private func read(_ path: String) throws(HTTPClientError) -> (GoogleCredentials, quotaProject: String?) {
         let text = try SecretSource.file(path).read()
         do {
-            return try GoogleCredentials(parsing: text)
+            return (try GoogleCredentials(parsing: text), GoogleCredentials.quotaProject(in: text))
         } catch {
             throw .authorisation("google_iam: \(path): \(error)")
         }

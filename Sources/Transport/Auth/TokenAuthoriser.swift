@@ -8,6 +8,8 @@ struct AccessToken: Sendable {
     let header: String
     /// When the next one is fetched, on the clock's monotonic scale; nil is never.
     let renewalNanoseconds: Int64?
+    /// The project requests are charged to, as Google wants to be told (`x-goog-user-project`); nil is the token's own.
+    var quotaProject: String?
 }
 
 /// Puts a token on requests that many of them share: one is fetched at a time, the others wait for it. After 401 the
@@ -22,7 +24,7 @@ final class TokenAuthoriser: RequestAuthoriser {
     }
 
     private enum Choice {
-        case use(String)
+        case use(AccessToken)
         case fetch
         case wait(OneShot<Void>)
     }
@@ -38,7 +40,9 @@ final class TokenAuthoriser: RequestAuthoriser {
     }
 
     func authorise(_ request: inout HTTPClientRequest, until deadline: NIODeadline) async throws(HTTPClientError) {
-        request.fields["authorization"] = try await header(until: deadline)
+        let token = try await token(until: deadline)
+        request.fields["authorization"] = token.header
+        if let project = token.quotaProject { request.fields["x-goog-user-project"] = project }
     }
 
     /// Lets go of the token a server refused, unless another request has brought a new one already.
@@ -50,11 +54,11 @@ final class TokenAuthoriser: RequestAuthoriser {
         return true
     }
 
-    /// The value of the `Authorization` field; fetches a token when there is none that is still good.
-    private func header(until deadline: NIODeadline) async throws(HTTPClientError) -> String {
+    /// The token; fetches one when there is none that is still good.
+    private func token(until deadline: NIODeadline) async throws(HTTPClientError) -> AccessToken {
         while true {
             switch choose() {
-            case .use(let header): return header
+            case .use(let token): return token
             case .wait(let turn):
                 try await wait(for: turn)
                 guard deadline > .now() else { throw .deadlineExceeded(.authorisation) }
@@ -67,7 +71,7 @@ final class TokenAuthoriser: RequestAuthoriser {
         let now = clock.monotonicNanoseconds
         return state.withLock { state in
             if let token = state.token, token.renewalNanoseconds.map({ now < $0 }) ?? true {
-                return .use(token.header)
+                return .use(token)
             }
             if state.isFetching {
                 let turn = OneShot<Void>()
@@ -91,7 +95,7 @@ final class TokenAuthoriser: RequestAuthoriser {
         }
     }
 
-    private func renew(until deadline: NIODeadline) async throws(HTTPClientError) -> String {
+    private func renew(until deadline: NIODeadline) async throws(HTTPClientError) -> AccessToken {
         let fetched: Result<AccessToken, HTTPClientError>
         do throws(HTTPClientError) {
             fetched = .success(try await fetch(deadline))
@@ -105,6 +109,6 @@ final class TokenAuthoriser: RequestAuthoriser {
             return state.waiting
         }
         for turn in waiting { turn.complete(fetched.map { _ in }.mapError { $0 }) }
-        return try fetched.get().header
+        return try fetched.get()
     }
 }
