@@ -125,7 +125,10 @@ struct K8sAttributesTests {
                     "container.id": "\(name)-side", "service.instance.id": "shop.\(name).side", "service.version": "1",
                     "service.name": "web",
                 ]) { $1 })
-        #expect(try cluster.describe(given.merging(["k8s.container.restart_count": "7"]) { $1 })["container.id"] == nil)
+        for count in ["7", "many"] {
+            let other = given.merging(["k8s.container.restart_count": count]) { $1 }
+            #expect(try cluster.describe(other)["container.id"] == nil)
+        }
         let byContainer = try cluster.describe(["container.id": "\(name)-main"])
         #expect(byContainer["k8s.container.name"] == "main" && byContainer["k8s.pod.name"] == name)
         let job = try cluster.describe([:], from: "[::ffff:1]:5")
@@ -225,10 +228,17 @@ struct K8sAttributesTests {
                 op    = "not-equals"
               }
             }
+            extract { metadata = ["k8s.pod.name", "k8s.node.uid", "k8s.cluster.uid"] }
             """)
         let list = try #require(cluster.double.requests.first { $0.contains("/namespaces/shop/pods?") })
         #expect(list.contains("labelSelector=app&"))
         #expect(list.contains("fieldSelector=status.phase%21%3DFailed%2Cspec.nodeName%3Dnode-a"))
+        // Of nodes and namespaces no others than those whose UIDs are wanted.
+        for selector in [
+            "/nodes?fieldSelector=metadata.name%3Dnode-a&", "/namespaces?fieldSelector=metadata.name%3Dkube-system&",
+        ] {
+            #expect(cluster.double.requests.contains { $0.contains(selector) }, "\(cluster.double.requests)")
+        }
         #expect(try cluster.describe([:], from: "10.1.0.3:1") == [:])
         #expect(try cluster.describe([:], from: "10.1.0.2:1") == [:])
         #expect(try cluster.describe([:], from: "10.1.0.1:1")["k8s.pod.name"] == "web-6c45f8d6f6-x1")
@@ -263,7 +273,10 @@ struct K8sAttributesTests {
             auth_type = "tls"
             extract {
               metadata = ["k8s.pod.color"]
-              label { }
+              label {
+                key       = "a"
+                key_regex = "a"
+              }
               annotation {
                 key  = "a"
                 from = "cluster"
@@ -285,6 +298,20 @@ struct K8sAttributesTests {
             output { }
             """)
         #expect(problems.count == 7, "\(problems)")
+    }
+
+    @Test("A label without a name is allowed and takes nothing; one without a name for its attribute gets one")
+    func emptyRules() async throws {
+        let said = ComponentHarness(OtelcolProcessorK8sAttributes.self).evaluate(
+            "extract {\nlabel { from = \"pod\" }\n}\noutput { }")
+        #expect(said.count == 1 && said[0].contains("has no effect"), "\(said)")
+        let cluster = try await Cluster()
+        cluster.start("extract {\nmetadata = [\"k8s.pod.name\"]\nlabel { key_regex = \"(ti)er\" }\n}")
+        #expect(
+            try cluster.describe([:], from: "10.1.0.1:1") == [
+                "k8s.pod.name": "web-6c45f8d6f6-x1", "k8s.pod.labels.tier": "front",
+            ])
+        #expect(cluster.harness.finish() == [])
     }
 
     @Test(

@@ -54,6 +54,7 @@ struct ProcessorDiscoveryTests {
             #expect(try pod(harness, [key: "10.0.0.1"]) == "web", "\(key)")
         }
         #expect(try pod(harness, [:], from: "10.0.0.1:4711") == "web")
+        #expect(try pod(harness, [:], from: "[::ffff:10.0.0.1]:4711") == "web")
         #expect(try pod(harness, [:], from: "[fd00::1]:4711") == "six")
         #expect(try pod(harness, ["host.name": "web-1"], from: "10.0.0.9:1") == "-")
         #expect(try pod(harness, ["ip": "10.0.0.9"], from: "10.0.0.1:1") == "-")

@@ -6,6 +6,8 @@ import Kubernetes
 struct ClusterWatch: Sendable {
     let client: KubernetesClient
     let selection: ObjectSelection
+    /// The only node whose pods are watched; empty for all.
+    let node: String
     let rules: ExtractionRules
     let index: PodIndex
     let clock: EngineClock
@@ -65,8 +67,11 @@ struct ClusterWatch: Sendable {
     ) -> [Follower] {
         let tables = index.objects
         let namespace = selection.namespace
-        func follow<Kind: ObjectKind>(_ table: ObjectTable<Kind>, in namespace: String? = nil) -> Follower {
-            let cache: ResourceCache<MetadataObject<Kind>> = client.cache(ObjectSelection(namespace: namespace))
+        func follow<Kind: ObjectKind>(
+            _ table: ObjectTable<Kind>, in namespace: String? = nil, named name: String = ""
+        ) -> Follower {
+            let cache: ResourceCache<MetadataObject<Kind>> = client.cache(
+                ObjectSelection(namespace: namespace, fieldSelector: name.isEmpty ? "" : "metadata.name=\(name)"))
             let changes = cache.subscribe(signal, notice: hear)
             return Follower(
                 serve: { try await cache.serve() },
@@ -86,8 +91,12 @@ struct ClusterWatch: Sendable {
         if rules.reads(.statefulset) { followers.append(follow(tables.statefulSets, in: namespace)) }
         if rules.reads(.daemonset) { followers.append(follow(tables.daemonSets, in: namespace)) }
         if rules.reads(.job) || rules.wants(.cronJobUID) { followers.append(follow(tables.jobs, in: namespace)) }
-        if rules.reads(.namespace) || rules.wants(.clusterUID) { followers.append(follow(tables.namespaces)) }
-        if rules.reads(.node) || rules.wants(.nodeUID) { followers.append(follow(tables.nodes)) }
+        if rules.reads(.namespace) {
+            followers.append(follow(tables.namespaces))
+        } else if rules.wants(.clusterUID) {
+            followers.append(follow(tables.namespaces, named: ObjectTables.systemNamespace))
+        }
+        if rules.reads(.node) || rules.wants(.nodeUID) { followers.append(follow(tables.nodes, named: node)) }
         return followers
     }
 }

@@ -61,9 +61,10 @@ struct ExtractionRules: Block, Sendable, Equatable {
             "deployment_name_from_replicaset", default: true,
             "Whether the name of a deployment is that of its replica set, less the hash.")
         var annotations = block.blocks("annotation", "Annotations that become attributes.") as [TextRule.Annotation]
-        labels = (block.blocks("label", "Labels that become attributes.") as [TextRule.Label]).map(\.rule)
+        let labels = block.blocks("label", "Labels that become attributes.") as [TextRule.Label]
         if takesOtelAnnotations { annotations.append(.recommended) }
-        self.annotations = annotations.map(\.rule)
+        self.labels = labels.map(\.rule).filter { !$0.isEmpty }
+        self.annotations = annotations.map(\.rule).filter { !$0.isEmpty }
         var fields: Set<Field> = []
         for name in names {
             if let field = Field(rawValue: name) {
@@ -124,7 +125,8 @@ struct TextRule: Sendable, Equatable {
             }
         }
         self.expression = expression
-        if key.isEmpty == pattern.isEmpty { block.reject("exactly one of key and key_regex must be set") }
+        if !key.isEmpty, !pattern.isEmpty { block.reject("only one of key and key_regex can be set") }
+        if key.isEmpty, pattern.isEmpty { block.warn("has no effect: neither key nor key_regex is set") }
     }
 
     private init(recommendedPrefix prefix: String) {
@@ -135,6 +137,9 @@ struct TextRule: Sendable, Equatable {
         self.prefix = ""
     }
 
+    /// Whether nothing is ever taken.
+    var isEmpty: Bool { key.isEmpty && expression == nil }
+
     func extract(from texts: [NamedText], into attributes: inout [String: String]) {
         guard let expression else {
             if let text = texts.first(where: { $0.name == key }) {
@@ -143,7 +148,7 @@ struct TextRule: Sendable, Equatable {
             return
         }
         for text in texts where !text.text.isEmpty && expression.matches(text.name) {
-            let isTemplate = expression.groupCount > 0
+            let isTemplate = expression.groupCount > 0 && !name.isEmpty
             attributes[isTemplate ? expression.replaceAll(text.name, with: name) : prefix + text.name] = text.text
         }
     }

@@ -44,7 +44,8 @@ package final class OtelcolProcessorK8sAttributes: Component {
             if grace < .zero { block.reject("pod_delete_grace_period", "must not be negative") }
             watch = Watch(
                 access: access, passesAddresses: passes, waits: waits, timeout: timeout, grace: grace, rules: rules,
-                selection: filter.selection, matcher: PodMatcher(associations: associations), excluded: excluded)
+                selection: filter.selection, node: filter.node, matcher: PodMatcher(associations: associations),
+                excluded: excluded)
         }
     }
 
@@ -57,6 +58,7 @@ package final class OtelcolProcessorK8sAttributes: Component {
         var grace: Duration
         var rules: ExtractionRules
         var selection: ObjectSelection
+        var node: String
         var matcher: PodMatcher
         var excluded: ExcludedPods
     }
@@ -92,7 +94,8 @@ package final class OtelcolProcessorK8sAttributes: Component {
         }
         if !watch.waits { open(index) }
         let cluster = ClusterWatch(
-            client: client, selection: watch.selection, rules: watch.rules, index: index, clock: context.clock,
+            client: client, selection: watch.selection, node: watch.node, rules: watch.rules, index: index,
+            clock: context.clock,
             synced: { [self] in
                 index.complete()
                 context.report(.healthy("knows \(index.count) pods"))
@@ -210,18 +213,17 @@ private struct ResourceDescriber {
         }
         guard let container else { return }
         for (name, value) in container.attributes { set(OTLPKey(name), value, attributes) }
-        if let wanted = run(attributes), wanted != container.restartCount { return }
+        if let count = attributes[Self.restartCount], Self.number(count) != container.restartCount { return }
         if let id = container.wantedID { set(Self.containerID, id, attributes) }
         if let digest = container.digest, !attributes.contains(Self.digests) {
             attributes.set(Self.digests, to: .array([.string(digest)]) as OTLPAnyValue)
         }
     }
 
-    /// Which run of the container the resource says it is of.
-    private func run(_ attributes: OTLPAttributes) -> Int? {
-        switch attributes[Self.restartCount] {
-        case .int(let number)?: Int(number)
-        case .string(let bytes)?: Int(String(decoding: bytes, as: UTF8.self))
+    private static func number(_ value: OTLPValue) -> Int? {
+        switch value {
+        case .int(let number): Int(number)
+        case .string(let bytes): Int(String(decoding: bytes, as: UTF8.self))
         default: nil
         }
     }

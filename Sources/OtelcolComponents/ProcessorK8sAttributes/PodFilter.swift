@@ -5,9 +5,11 @@ import TextFormats
 /// Which pods are watched: the `filter` block.
 struct PodFilter: Block, Sendable {
     let selection: ObjectSelection
+    /// Empty for all nodes.
+    let node: String
 
     init(from block: inout BlockReader) {
-        let node = block.optional("node", default: "", "The node whose pods are watched.")
+        node = block.optional("node", default: "", "The node whose pods are watched.")
         let namespace = block.optional("namespace", default: "", "The namespace whose pods are watched.")
         let fields: [FieldFilter] = block.blocks("field", "A condition on a field of pods.")
         let labels: [LabelFilter] = block.blocks("label", "A condition on a label of pods.")

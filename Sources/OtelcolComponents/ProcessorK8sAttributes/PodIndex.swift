@@ -129,6 +129,9 @@ final class PodIndex: Sendable {
 
 /// What is known of the objects around pods. A table without a cache is empty.
 final class ObjectTables: Sendable {
+    /// Its UID stands for the cluster's.
+    static let systemNamespace = "kube-system"
+
     let replicaSets = ObjectTable<ReplicaSetKind>()
     let deployments = ObjectTable<DeploymentKind>()
     let statefulSets = ObjectTable<StatefulSetKind>()
@@ -139,7 +142,7 @@ final class ObjectTables: Sendable {
 
     func surroundings(of metadata: ObjectMetadata) -> PodDescription.Surroundings {
         var surroundings = PodDescription.Surroundings()
-        surroundings.clusterUID = namespaces.named("kube-system")?.uid
+        surroundings.clusterUID = namespaces.named(Self.systemNamespace)?.uid
         let uid = metadata.controllerUID
         if metadata.controllerKind == "ReplicaSet", let owner = replicaSets[uid], owner.controllerKind == "Deployment" {
             surroundings.deployment = (owner.controllerName, owner.controllerUID)
