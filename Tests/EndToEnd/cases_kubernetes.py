@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import kubernetes
+from cases_otel import Peer
 from exposition import Targets, counting
 from harness import Invar, check, free_port, request, wait_until
 from sinks import LokiSink, OTLPSink, RemoteWriteSink
@@ -298,4 +299,162 @@ def case_kubernetes_attributes(directory):
             wait_until(lambda: described() == expected, 30, "the pod's attributes")
             api.put("namespaces", {"metadata": {"name": "shop", "uid": "n1", "labels": {"team": "dev"}}})
             wait_until(lambda: described()["k8s.namespace.labels.team"] == "dev", 30, "the namespace's new label")
+            check(invar.stop() == 0, "does not stop")
+
+
+class Described:
+    """What comes out of the program when the SDK sends all signals: the resources by signal."""
+
+    def __init__(self, peer, sink, grpc, http):
+        self.peer, self.sink = peer, sink
+        self.endpoints = {"grpc": f"127.0.0.1:{grpc}", "http": f"127.0.0.1:{http}"}
+
+    def resources(self, protocol):
+        """Sends over the protocol; the one resource all spans, records and metrics have, without the SDK's own attributes."""
+        before = len(self.sink.items())
+        problems = self.peer.send(protocol, self.endpoints[protocol], "-")
+        check(not problems, f"the SDK: {problems}")
+
+        def arrived():
+            items = self.sink.items()[before:]
+            kinds = [kind for _, _, item in items for kind in ("spanId", "body", "sum", "histogram") if kind in item]
+            return items if {k: kinds.count(k) for k in kinds} == {"spanId": 10, "body": 5, "sum": 1, "histogram": 1} else None
+
+        items = wait_until(arrived, 30, f"what was sent over {protocol}")
+        for resource, _, _ in items:
+            check(resource["service.name"] == f"peer-{protocol}" and resource["telemetry.sdk.language"] == "python",
+                  f"the SDK's own attributes are gone: {resource}")
+        found = [{k: v for k, v in resource.items() if k.startswith(("k8s.", "pod", "container."))}
+                 for resource, _, _ in items]
+        check(all(resource == found[0] for resource in found), f"signals differ: {found}")
+        return found[0]
+
+
+def otlp_input(grpc, http, consumer, signals=("traces", "metrics", "logs")):
+    outputs = "\n".join(f"{signal} = [{consumer}.input]" for signal in signals)
+    return f"""
+        otelcol.receiver.otlp "in" {{
+            grpc {{ endpoint = "127.0.0.1:{grpc}" }}
+            http {{ endpoint = "127.0.0.1:{http}" }}
+            output {{
+                {outputs}
+            }}
+        }}"""
+
+
+def otlp_output(url):
+    return f"""
+        otelcol.exporter.otlphttp "out" {{
+            encoding = "json"
+            client {{
+                endpoint    = "{url}"
+                compression = "none"
+            }}
+        }}"""
+
+
+def case_kubernetes_attributes_sdk(directory):
+    """All signals of the SDK get the attributes of the pod they come from: changed, deleted and replaced ones, too."""
+    grpc, http = free_port(), free_port()
+
+    def own(name, team):
+        pod = kubernetes.pod("shop", name, "node-a", "127.0.0.1", {"team": team})
+        pod["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        pod["status"]["startTime"] = "2026-01-01T00:00:01Z"
+        pod["metadata"]["ownerReferences"] = [
+            {"kind": "ReplicaSet", "name": "web-6c45f8d6f6", "uid": "r1", "controller": True}]
+        return pod
+
+    def expected(name, team):
+        return {
+            "k8s.pod.name": name, "k8s.pod.uid": f"uid-{name}", "k8s.namespace.name": "shop", "k8s.node.name": "node-a",
+            "k8s.deployment.name": "web", "k8s.pod.start_time": "2026-01-01T00:00:00Z",
+            "container.image.name": "registry.local/main", "container.image.tag": "1", "k8s.pod.labels.team": team}
+
+    with kubernetes.Api("sesame") as api, OTLPSink() as sink, Peer(directory) as peer:
+        api.put("pods", own("web-1", "ops"))
+        configuration = otlp_input(grpc, http, "otelcol.processor.k8sattributes.k") + otlp_output(sink.url) + """
+            otelcol.processor.k8sattributes "k" {
+                auth_type         = "kubeConfig"
+                wait_for_metadata = true
+                extract {
+                    label { key = "team" }
+                }
+                output {
+                    traces  = [otelcol.exporter.otlphttp.out.input]
+                    metrics = [otelcol.exporter.otlphttp.out.input]
+                    logs    = [otelcol.exporter.otlphttp.out.input]
+                }
+            }"""
+        sent = Described(peer, sink, grpc, http)
+        with Invar(directory, configuration, environment={"KUBECONFIG": kubeconfig(directory, api, "sesame")}) as invar:
+            wait_until(lambda: "knows" in json.dumps(invar.components()["otelcol.processor.k8sattributes.k"]), 30,
+                       "the pods")
+            for protocol in ("grpc", "http"):
+                found = sent.resources(protocol)
+                check(found == expected("web-1", "ops"), f"over {protocol}: {found}")
+            api.put("pods", own("web-1", "dev"))
+            wait_until(lambda: sent.resources("grpc") == expected("web-1", "dev"), 30, "the changed pod")
+
+            # Events come in order: who knows the other pod knows that the first one is gone.
+            api.delete("pods", "shop", "web-1")
+            api.put("pods", kubernetes.pod("shop", "other", "node-a", "10.9.9.9"))
+            body = json.dumps({"resourceLogs": [{
+                "resource": {"attributes": [{"key": "k8s.pod.ip", "value": {"stringValue": "10.9.9.9"}}]},
+                "scopeLogs": [{"logRecords": [{"body": {"stringValue": "x"}}]}]}]})
+
+            def knows_other():
+                before = len(sink.items())
+                request(http, "/v1/logs", "POST", body, {"Content-Type": "application/json"})
+                wait_until(lambda: len(sink.items()) > before, 30, "the record")
+                return sink.items()[before][0].get("k8s.pod.name") == "other"
+
+            wait_until(knows_other, 30, "the other pod")
+            found = sent.resources("http")
+            check(found == expected("web-1", "dev"), f"within the grace period: {found}")
+            api.put("pods", own("web-2", "ops"))
+            wait_until(lambda: sent.resources("grpc") == expected("web-2", "ops"), 30, "the pod that has the address now")
+            check(invar.stop() == 0, "does not stop")
+            errors = [line for line in invar.log_text().splitlines() if "level=error" in line]
+            check(not errors, f"errors: {errors}")
+
+
+def case_kubernetes_targets_on_spans(directory):
+    """Labels of targets that were discovered become attributes of the spans that come from their addresses."""
+    grpc, http = free_port(), free_port()
+    with kubernetes.Api("sesame") as api, OTLPSink() as sink, Peer(directory) as peer:
+        api.put("pods", kubernetes.pod("shop", "web-1", "node-a", "127.0.0.1", {}, (("main", (("http", 80),)),)))
+        configuration = otlp_input(grpc, http, "otelcol.processor.discovery.d", ["traces"]) + otlp_output(sink.url) + f"""
+            discovery.kubernetes "pods" {{
+                role            = "pod"
+                kubeconfig_file = "{kubeconfig(directory, api, "sesame")}"
+            }}
+            discovery.relabel "pods" {{
+                targets = discovery.kubernetes.pods.targets
+                rule {{
+                    source_labels = ["__meta_kubernetes_pod_name"]
+                    target_label  = "pod"
+                }}
+                rule {{
+                    source_labels = ["__meta_kubernetes_namespace"]
+                    target_label  = "namespace"
+                }}
+            }}
+            otelcol.processor.discovery "d" {{
+                targets          = discovery.relabel.pods.output
+                pod_associations = ["ip", "connection"]
+                output {{ traces = [otelcol.exporter.otlphttp.out.input] }}
+            }}"""
+        with Invar(directory, configuration) as invar:
+            def described(protocol, endpoint):
+                before = len(sink.items())
+                peer.send(protocol, endpoint, "-")
+                wait_until(lambda: len(sink.items()) >= before + 10, 30, "the spans")
+                return {(r.get("pod"), r.get("namespace")) for r, _, _ in sink.items()[before:]}
+
+            for protocol, port in (("grpc", grpc), ("http", http)):
+                wait_until(lambda: described(protocol, f"127.0.0.1:{port}") == {("web-1", "shop")}, 30, "the pod's labels")
+            api.delete("pods", "shop", "web-1")
+            api.put("pods", kubernetes.pod("shop", "web-2", "node-a", "127.0.0.1", {}, (("main", (("http", 80),)),)))
+            wait_until(lambda: described("grpc", f"127.0.0.1:{grpc}") == {("web-2", "shop")}, 30, "the next pod's labels")
             check(invar.stop() == 0, "does not stop")

@@ -2,7 +2,8 @@
 """The OpenTelemetry SDK as a client and a sink of its own protocol, for cases_otel.py; runs in the virtual environment.
 
 Prints the ports of its sinks as JSON, then for each line `PROTOCOL ENDPOINT SINK` on standard input sends traces, metrics
-and logs over PROTOCOL (grpc, http) to ENDPOINT, waits until they are at SINK (grpc, http) and prints what differs.
+and logs over PROTOCOL (grpc, http) to ENDPOINT, waits until they are at SINK (grpc, http) and prints what differs. With the sink
+`-` it only sends.
 """
 
 import collections
@@ -197,6 +198,10 @@ def main():
     print(json.dumps({"http": http_sink(sinks["http"]), "grpc": grpc_port}), flush=True)
     for line in sys.stdin:
         protocol, endpoint, name = line.split()
+        if name == "-":
+            send(protocol, endpoint, 5)
+            print(json.dumps([]), flush=True)
+            continue
         sinks[name].clear()
         sent = send(protocol, endpoint, 300)
         deadline = time.monotonic() + 60
