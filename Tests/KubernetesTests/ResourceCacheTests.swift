@@ -210,6 +210,42 @@ struct ResourceCacheTests {
         fixture.stop()
     }
 
+    @Test("Labels and annotations that are not selected are not kept, and that they change is no change")
+    func keptTexts() async throws {
+        let fixture = try await CacheFixture()
+        func put(_ label: String, _ annotation: String) {
+            fixture.double.put(
+                "deployments",
+                #"""
+                {"metadata":{"name":"web","namespace":"ns","uid":"u","labels":{"app":"\#(label)","b":"1"},\#
+                "annotations":{"last":"\#(annotation)"}}}
+                """#)
+        }
+        put("a", "1")
+        var selection = ObjectSelection()
+        selection.labels = .named(["app"])
+        selection.annotations = .none
+        let client = try fixture.client()
+        let cache: ResourceCache<MetadataObject<DeploymentKind>> = client.cache(selection)
+        #expect(client.cache(of: MetadataObject<DeploymentKind>.self, ObjectSelection()) !== cache)
+        let changes = Mutex(0)
+        let subscription = cache.subscribe(ChangeSignal()) { notice in
+            if case .changed = notice { changes.withLock { $0 += 1 } }
+        }
+        fixture.start { try await cache.serve() }
+        #expect(fixture.settle { cache.isSynced && fixture.double.watcherCount == 1 })
+        let key = ObjectKey(namespace: "ns", name: "web")
+        #expect(cache[key]?.metadata.labels == [NamedText(name: "app", text: "a")])
+        #expect(cache[key]?.metadata.annotations == [])
+        #expect(subscription.take() == [key])
+        put("a", "2")
+        #expect(fixture.settle { changes.withLock { $0 } == 2 })
+        #expect(subscription.take() == [])
+        put("b", "2")
+        #expect(fixture.settle { cache[key]?.metadata.label("app") == "b" })
+        #expect(subscription.take() == [key])
+    }
+
     @Test("Selectors are the server's work")
     func selectors() async throws {
         let fixture = try await CacheFixture()

@@ -208,6 +208,104 @@ struct K8sAttributesTests {
         #expect(cluster.harness.finish() == [])
     }
 
+    @Test("A pod found by a label changes with it; one that excludes itself is unknown at once and keeps its address")
+    func changes() async throws {
+        let cluster = try await Cluster()
+        cluster.start(
+            """
+            extract {
+              metadata = ["k8s.pod.name"]
+              label {
+                key      = "app"
+                tag_name = "app"
+              }
+            }
+            pod_association {
+              source {
+                from = "resource_attribute"
+                name = "app"
+              }
+            }
+            pod_association {
+              source { from = "connection" }
+            }
+            """)
+        let pod = ["k8s.pod.name": "web-6c45f8d6f6-x1"]
+        func put(_ name: String, _ app: String, _ annotations: String = "{}") {
+            cluster.double.put(
+                "pods",
+                #"""
+                {"metadata":{"name":"\#(name)","namespace":"shop","uid":"uid-\#(name)","labels":{"app":"\#(app)"},\#
+                "annotations":\#(annotations)},"status":{"podIP":"10.1.0.1"}}
+                """#)
+        }
+        #expect(try cluster.describe(["app": "web"]) == pod.merging(["app": "web"]) { $1 })
+        put("web-6c45f8d6f6-x1", "shop")
+        #expect(
+            cluster.harness.settle(until: {
+                (try? cluster.describe(["app": "shop"])) == pod.merging(["app": "shop"]) { $1 }
+            }))
+        #expect(try cluster.describe(["app": "web"]) == ["app": "web"])
+        #expect(try cluster.describe([:], from: "10.1.0.1:1") == pod.merging(["app": "shop"]) { $1 })
+        put("web-6c45f8d6f6-x1", "shop", #"{"opentelemetry.io/k8s-processor/ignore":" True "}"#)
+        #expect(cluster.harness.settle(until: { (try? cluster.describe([:], from: "10.1.0.1:1")) == [:] }))
+        // An excluded pod at the address of one that is gone: what comes from there is not the other's.
+        put("web-6c45f8d6f6-x1", "shop")
+        #expect(cluster.harness.settle(until: { (try? cluster.describe([:], from: "10.1.0.1:1")) != [:] }))
+        cluster.double.delete("pods", "shop", "web-6c45f8d6f6-x1")
+        put("jaeger-agent-1", "agent")
+        #expect(cluster.harness.settle(until: { (try? cluster.describe([:], from: "10.1.0.1:1")) == [:] }))
+        #expect(cluster.harness.finish() == [])
+    }
+
+    @Test("A pod outlives its deployment and replica set with their attributes, for the grace period")
+    func owners() async throws {
+        let cluster = try await Cluster()
+        cluster.double.put(
+            "replicasets",
+            #"{"metadata":{"name":"web-6c45f8d6f6","namespace":"shop","uid":"o","ownerReferences":[{"kind":"Deployment","name":"web","uid":"d1","controller":true}]}}"#
+        )
+        cluster.double.put(
+            "deployments",
+            #"{"metadata":{"name":"web","namespace":"shop","uid":"d1","annotations":{"a":"long","team":"ops"}}}"#)
+        cluster.start(
+            """
+            pod_delete_grace_period = "30s"
+            extract {
+              metadata                        = ["k8s.deployment.uid", "k8s.deployment.name"]
+              deployment_name_from_replicaset = false
+              annotation {
+                key      = "team"
+                from     = "deployment"
+                tag_name = "team"
+              }
+            }
+            """)
+        let expected = ["k8s.deployment.uid": "d1", "k8s.deployment.name": "web", "team": "ops"]
+        #expect(try cluster.describe([:], from: "10.1.0.1:1") == expected)
+        cluster.double.delete("deployments", "shop", "web")
+        cluster.double.delete("replicasets", "shop", "web-6c45f8d6f6")
+        cluster.double.putPod("shop", "next", ip: "10.1.0.9", containers: [], owner: ("ReplicaSet", "web-6c45f8d6f6"))
+        #expect(cluster.harness.settle(until: { (try? cluster.describe([:], from: "10.1.0.9:1")) == expected }))
+        #expect(try cluster.describe([:], from: "10.1.0.1:1") == expected)
+        #expect(
+            cluster.harness.settle(until: {
+                cluster.harness.advance(by: .seconds(1))
+                return (try? cluster.describe(["k8s.deployment.uid": "d1"])) == ["k8s.deployment.uid": "d1"]
+            }))
+        #expect(cluster.harness.finish() == [])
+    }
+
+    @Test(
+        "Names of deployments in those of replica sets",
+        arguments: [
+            ("web-6c45f8d6f6", "web"), ("a-b-5d78c986d", "a-b"), ("web-abcdefghi0", "web"), ("my-frontend", nil),
+            ("web", nil), ("web-", nil), ("web-6c45f8d6f66", nil), ("", nil),
+        ])
+    func trimmedNames(_ name: String, _ deployment: String?) {
+        #expect(PodDescription.trimmed(name) == deployment)
+    }
+
     @Test("Filters become selectors; excluded pods are as if they were not there")
     func filters() async throws {
         let cluster = try await Cluster()

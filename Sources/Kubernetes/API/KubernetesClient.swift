@@ -9,6 +9,9 @@ package struct ObjectSelection: Sendable, Hashable {
     package var namespace: String?
     package var labelSelector: String
     package var fieldSelector: String
+    /// What of them is kept.
+    package var labels = KeptTexts.all
+    package var annotations = KeptTexts.all
 
     package init(namespace: String? = nil, labelSelector: String = "", fieldSelector: String = "") {
         self.namespace = namespace

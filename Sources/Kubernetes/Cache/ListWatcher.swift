@@ -44,17 +44,18 @@ package final class ListWatcher<Object: KubernetesObject>: Sendable {
     private struct State: ~Copyable {
         /// Where a watch can go on; nil when there must be a list first.
         var version: String?
-        var texts = TextTable()
+        var texts: TextTable
         var backoff = Backoff(minimum: .milliseconds(800), maximum: .seconds(30))
     }
 
     private let client: KubernetesClient
     private let selection: ObjectSelection
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     package init(_ client: KubernetesClient, _ selection: ObjectSelection) {
         self.client = client
         self.selection = selection
+        state = Mutex(State(texts: TextTable(labels: selection.labels, annotations: selection.annotations)))
     }
 
     private var path: String { Object.resource.path(namespace: selection.namespace) }

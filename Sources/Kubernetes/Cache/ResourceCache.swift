@@ -10,13 +10,19 @@ package enum CacheNotice: Sendable {
     case listed
 }
 
+/// An object of a cache, for those who keep many.
+package final class KeptObject<Object: KubernetesObject>: Sendable {
+    package let object: Object
+    package init(_ object: Object) { self.object = object }
+}
+
 /// The objects of a selection as the server has them, kept up to date and shared by everybody who needs them.
 ///
 /// The subscribers' own tasks keep it up to date: each calls ``serve()``, one of them lists and watches, and when that
 /// one is cancelled another goes on from the same version.
 package final class ResourceCache<Object: KubernetesObject>: Sendable {
     private struct State: ~Copyable {
-        var objects: [ObjectKey: Object] = [:]
+        var objects: [ObjectKey: KeptObject<Object>] = [:]
         /// Keys seen by the list under way; nil when there is none.
         var listed: Set<ObjectKey>?
         var isSynced = false
@@ -52,10 +58,13 @@ package final class ResourceCache<Object: KubernetesObject>: Sendable {
 
     package var count: Int { state.withLock { $0.objects.count } }
 
-    package subscript(key: ObjectKey) -> Object? { state.withLock { $0.objects[key] } }
+    package subscript(key: ObjectKey) -> Object? { kept(key)?.object }
+
+    /// An object to be kept beside the cache without another copy.
+    package func kept(_ key: ObjectKey) -> KeptObject<Object>? { state.withLock { $0.objects[key] } }
 
     /// Every object, in no order.
-    package var objects: [Object] { state.withLock { Array($0.objects.values) } }
+    package var objects: [Object] { state.withLock { $0.objects.values.map(\.object) } }
 
     /// Hears of changes from now on, as long as the subscription is kept. What is known already counts as changed.
     package func subscribe(
@@ -95,12 +104,12 @@ extension ResourceCache: ListWatchSink {
                 object.metadata.version = ""
                 state.listed?.insert(key)
                 if let known = state.objects[key] {
-                    if known == object { continue }
+                    if known.object == object { continue }
                     modified += 1
                 } else {
                     added += 1
                 }
-                state.objects[key] = object
+                state.objects[key] = KeptObject(object)
                 changed.insert(key)
             }
             return (changed, added, modified)
@@ -132,11 +141,11 @@ extension ResourceCache: ListWatchSink {
             state.failure = nil
             if isDeletion { return (false, state.objects.removeValue(forKey: key) != nil) }
             guard let known = state.objects[key] else {
-                state.objects[key] = object
+                state.objects[key] = KeptObject(object)
                 return (true, true)
             }
-            if known == object { return (false, false) }
-            state.objects[key] = object
+            if known.object == object { return (false, false) }
+            state.objects[key] = KeptObject(object)
             return (false, true)
         }
         announce(

@@ -20,8 +20,8 @@ package struct DescribedPod: KubernetesObject {
     package var hostname = ""
     package var isOnHostNetwork = false
     package var podIP = ""
-    /// When the node took the pod, as the server writes times.
-    package var started = ""
+    /// When the node took the pod: the digits of the time as the server writes it, in UTC; 0 before that.
+    package var started: Int64 = 0
     /// The containers in order, then the init containers.
     package var containers: [Container] = []
 
@@ -49,7 +49,7 @@ package struct DescribedPod: KubernetesObject {
                 while let member = try cursor.nextMember() {
                     switch member {
                     case "podIP": podIP = try cursor.string() ?? ""
-                    case "startTime": started = try cursor.string() ?? ""
+                    case "startTime": started = Self.digits(of: try cursor.string() ?? "")
                     case "containerStatuses", "initContainerStatuses":
                         runs += try Self.containers(&cursor, &texts)
                     default: break
@@ -65,6 +65,10 @@ package struct DescribedPod: KubernetesObject {
             containers[index].imageID = run.imageID
             containers[index].restartCount = run.restartCount
         }
+    }
+
+    private static func digits(of time: String) -> Int64 {
+        time.utf8.prefix(19).reduce(0) { $1 >= 48 && $1 <= 57 ? $0 &* 10 &+ Int64($1 - 48) : $0 }
     }
 
     /// Containers of a specification, or of a status; each has some of the members.

@@ -183,7 +183,7 @@ package struct EndpointSlice: KubernetesObject {
             case "nodeName": endpoint.nodeName = try cursor.string(&texts)
             case "zone": endpoint.zone = try cursor.string(&texts)
             case "targetRef": endpoint.target = try TargetReference(&cursor, &texts)
-            case "deprecatedTopology": endpoint.topology = try cursor.namedTexts(&texts)
+            case "deprecatedTopology": endpoint.topology = try cursor.namedTexts(.all, &texts)
             case "conditions":
                 guard try cursor.enterObject() else { continue }
                 while let member = try cursor.nextMember() {

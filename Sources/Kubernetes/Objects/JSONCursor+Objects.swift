@@ -24,11 +24,14 @@ extension JSONCursor {
     /// The string at the cursor, empty for anything else.
     mutating func text(_ texts: inout TextTable) throws(TextFormatError) -> String { try string(&texts) ?? "" }
 
-    /// The members of the object at the cursor whose values are strings, sorted by name.
-    mutating func namedTexts(_ texts: inout TextTable) throws(TextFormatError) -> [NamedText] {
+    /// The members of the object at the cursor that are kept and whose values are strings, sorted by name.
+    mutating func namedTexts(
+        _ kept: KeptTexts, _ texts: inout TextTable
+    ) throws(TextFormatError) -> [NamedText] {
         var result: [NamedText] = []
         guard try enterObject() else { return result }
         while let name = try nextMember() {
+            guard kept.keep(name) else { continue }
             let key = name.plain.map { texts.text($0) } ?? name.text
             if let value = try string(&texts) { result.append(NamedText(name: key, text: value)) }
         }

@@ -94,8 +94,8 @@ package struct ObjectMetadata: Sendable, Equatable {
             case "namespace": key.namespace = try cursor.text(&texts)
             case "uid": uid = try cursor.string() ?? ""
             case "resourceVersion": version = try cursor.string() ?? ""
-            case "labels": labels = try cursor.namedTexts(&texts)
-            case "annotations": annotations = try cursor.namedTexts(&texts)
+            case "labels": labels = try cursor.namedTexts(texts.labels, &texts)
+            case "annotations": annotations = try cursor.namedTexts(texts.annotations, &texts)
             case "ownerReferences": try readOwners(&cursor, &texts)
             case "creationTimestamp": created = try cursor.string() ?? ""
             default: break

@@ -2,7 +2,8 @@ import Glibc
 
 /// Makes equal texts share their storage: label names, images and node names repeat in thousands of objects.
 ///
-/// Bounded: when it is full it starts over, which costs sharing and nothing else.
+/// Bounded: when it is full it starts over, which costs sharing and nothing else. It also says which labels and
+/// annotations are worth reading.
 package struct TextTable: Sendable {
     private struct Slot {
         var hash: UInt64 = 0
@@ -14,8 +15,13 @@ package struct TextTable: Sendable {
     private static let slotCount = 1 << 12
 
     private var slots: [Slot] = []
+    let labels: KeptTexts
+    let annotations: KeptTexts
 
-    package init() {}
+    package init(labels: KeptTexts = .all, annotations: KeptTexts = .all) {
+        self.labels = labels
+        self.annotations = annotations
+    }
 
     /// The text of `bytes`, which are UTF-8 without escapes.
     mutating func text(_ bytes: UnsafeRawBufferPointer) -> String {

@@ -42,6 +42,11 @@ struct ExtractionRules: Block, Sendable, Equatable {
     static let standard: [Field] = [
         .imageName, .imageTag, .deploymentName, .namespace, .nodeName, .podName, .podStart, .podUID,
     ]
+    /// Labels of pods that say what the semantic conventions call the service, the ones that win last.
+    static let serviceLabels: [(Field, String)] = [
+        (.serviceName, "app.kubernetes.io/name"), (.serviceName, "app.kubernetes.io/instance"),
+        (.serviceVersion, "app.kubernetes.io/version"),
+    ]
     private static let containerFields: Set<Field> = [
         .containerName, .containerID, .imageName, .imageTag, .imageDigests, .serviceVersion, .serviceInstance,
     ]
@@ -80,7 +85,28 @@ struct ExtractionRules: Block, Sendable, Equatable {
     var wantsContainers: Bool { !fields.isDisjoint(with: Self.containerFields) }
 
     /// Whether labels or annotations of these objects are taken.
-    func reads(_ origin: TextRule.Origin) -> Bool { (labels + annotations).contains { $0.origin == origin } }
+    func reads(_ origin: TextRule.Origin) -> Bool {
+        labels.contains { $0.origin == origin } || annotations.contains { $0.origin == origin }
+    }
+
+    /// Which labels and annotations of these objects must be known, beside those named.
+    func selection(
+        _ selection: ObjectSelection, of origin: TextRule.Origin?, labels: Set<String> = [],
+        annotations: Set<String> = []
+    ) -> ObjectSelection {
+        func kept(_ rules: [TextRule], _ names: Set<String>) -> KeptTexts {
+            var names = names
+            for rule in rules where rule.origin == origin {
+                guard let name = rule.exactKey else { return .all }
+                names.insert(name)
+            }
+            return .named(names)
+        }
+        var selection = selection
+        selection.labels = kept(self.labels, labels)
+        selection.annotations = kept(self.annotations, annotations)
+        return selection
+    }
 }
 
 /// Which labels or annotations become which attributes: a `label` or `annotation` block.
@@ -140,16 +166,20 @@ struct TextRule: Sendable, Equatable {
     /// Whether nothing is ever taken.
     var isEmpty: Bool { key.isEmpty && expression == nil }
 
-    func extract(from texts: [NamedText], into attributes: inout [String: String]) {
+    /// The one name of what is taken; nil where an expression says which.
+    var exactKey: String? { expression == nil ? key : nil }
+
+    func extract(from texts: [NamedText], into attributes: inout AttributeList) {
         guard let expression else {
             if let text = texts.first(where: { $0.name == key }) {
-                attributes[name.isEmpty ? prefix + key : name] = text.text
+                attributes.set(name.isEmpty ? prefix + key : name, text.text)
             }
             return
         }
         for text in texts where !text.text.isEmpty && expression.matches(text.name) {
             let isTemplate = expression.groupCount > 0 && !name.isEmpty
-            attributes[isTemplate ? expression.replaceAll(text.name, with: name) : prefix + text.name] = text.text
+            attributes.set(
+                isTemplate ? expression.replaceAll(text.name, with: name) : prefix + text.name, text.text)
         }
     }
 

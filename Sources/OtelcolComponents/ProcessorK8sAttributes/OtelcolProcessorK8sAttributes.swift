@@ -89,9 +89,7 @@ package final class OtelcolProcessorK8sAttributes: Component {
     private func follow(_ watch: Watch) async throws {
         let client = try await connect(watch)
         let excluded = watch.excluded
-        let index = PodIndex(watch.rules, watch.matcher, grace: watch.grace, objects: ObjectTables()) { pod in
-            excluded.has(pod)
-        }
+        let index = PodIndex(watch.rules, watch.matcher, grace: watch.grace) { pod in excluded.has(pod) }
         if !watch.waits { open(index) }
         let cluster = ClusterWatch(
             client: client, selection: watch.selection, node: watch.node, rules: watch.rules, index: index,
@@ -188,7 +186,7 @@ private struct ResourceDescriber {
         guard let index else { return }
         let pod = found.flatMap { index.description(for: $0.identifier) }
         if let pod {
-            for (name, value) in pod.attributes { set(OTLPKey(name), value, attributes) }
+            for attribute in pod.attributes { set(attribute.key, attribute.text, attributes) }
             addContainer(of: pod, attributes)
         }
         addSurroundings(of: pod, index.objects, attributes)
@@ -205,16 +203,16 @@ private struct ResourceDescriber {
     private func addContainer(of pod: PodDescription, _ attributes: OTLPAttributes) {
         let container: PodDescription.Container?
         if let name = PodMatcher.text(attributes, Self.containerName) {
-            container = pod.containers[name]
+            container = pod.containers.first { $0.name == name }
         } else if let id = PodMatcher.text(attributes, Self.containerID) {
-            container = pod.containers.values.first { $0.id == id }
+            container = pod.containers.first { $0.id == id }
         } else {
-            container = pod.containers.count == 1 ? pod.containers.values.first : nil
+            container = pod.containers.count == 1 ? pod.containers.first : nil
         }
         guard let container else { return }
-        for (name, value) in container.attributes { set(OTLPKey(name), value, attributes) }
+        for attribute in container.attributes { set(attribute.key, attribute.text, attributes) }
         if let count = attributes[Self.restartCount], Self.number(count) != container.restartCount { return }
-        if let id = container.wantedID { set(Self.containerID, id, attributes) }
+        if container.givesID { set(Self.containerID, container.id, attributes) }
         if let digest = container.digest, !attributes.contains(Self.digests) {
             attributes.set(Self.digests, to: .array([.string(digest)]) as OTLPAnyValue)
         }
@@ -238,9 +236,8 @@ private struct ResourceDescriber {
             if rules.wants(.nodeUID), let uid = objects.nodes.named(name)?.uid { set(Self.nodeUID, uid, attributes) }
         }
         for (origin, key) in Self.ownerKeys where rules.reads(origin) {
-            if let uid = text(pod?.owners[origin]) ?? PodMatcher.text(attributes, key) {
-                add(origin, uid, objects, attributes)
-            }
+            let owner = pod?.owner.flatMap { $0.kind == origin ? $0.uid : nil }
+            if let uid = text(owner) ?? PodMatcher.text(attributes, key) { add(origin, uid, objects, attributes) }
         }
     }
 
@@ -248,12 +245,7 @@ private struct ResourceDescriber {
 
     /// Labels and annotations of an object that is not the pod.
     private func add(_ origin: TextRule.Origin, _ name: String, _ objects: ObjectTables, _ attributes: OTLPAttributes) {
-        guard rules.reads(origin), let metadata = objects.metadata(origin, name) else { return }
-        var texts: [String: String] = [:]
-        for rule in rules.labels where rule.origin == origin { rule.extract(from: metadata.labels, into: &texts) }
-        for rule in rules.annotations where rule.origin == origin {
-            rule.extract(from: metadata.annotations, into: &texts)
-        }
-        for (name, value) in texts { set(OTLPKey(name), value, attributes) }
+        guard rules.reads(origin), let object = objects.object(origin, name) else { return }
+        for attribute in object.attributes { set(attribute.key, attribute.text, attributes) }
     }
 }

@@ -66,6 +66,10 @@ struct PodMatcher: Sendable, Equatable {
     private static let hostName = OTLPKey("host.name")
     private static let ip = OTLPKey("ip")
     private static let containerID = OTLPKey("container.id")
+    private static let namespace = OTLPKey("k8s.namespace.name")
+    private static let podName = OTLPKey("k8s.pod.name")
+    /// Attributes that pods have whatever the rules.
+    private static let ownKeys: Set<OTLPKey> = [podIP, podUID, hostName, containerID, namespace, podName]
 
     /// Without any, pods are found by their addresses.
     let associations: [PodAssociation]
@@ -126,9 +130,19 @@ struct PodMatcher: Sendable, Equatable {
 
     // MARK: Pods
 
-    /// Everything a pod is found by. `attribute` tells other attributes of the pod.
-    func identifiers(of pod: DescribedPod, attribute: (String) -> String?) -> Set<PodIdentifier> {
-        var found: Set<PodIdentifier> = []
+    /// Whether pods are found by attributes that come of the rules.
+    var readsAttributes: Bool {
+        associations.contains { association in
+            association.sources.contains { source in
+                if case .attribute(let key) = source { !Self.ownKeys.contains(key) } else { false }
+            }
+        }
+    }
+
+    /// Everything a pod is found by, each once. `attribute` tells attributes that come of the rules.
+    func identifiers(of pod: DescribedPod, attribute: (OTLPKey) -> String?) -> [PodIdentifier] {
+        var found: [PodIdentifier] = []
+        func add(_ identifier: PodIdentifier) { if !found.contains(identifier) { found.append(identifier) } }
         for association in associations {
             var parts: [PodIdentifier] = [PodIdentifier()]
             for source in association.sources {
@@ -141,18 +155,18 @@ struct PodMatcher: Sendable, Equatable {
                     }
                 }
             }
-            found.formUnion(parts)
+            for part in parts { add(part) }
         }
-        if !pod.metadata.uid.isEmpty { found.insert(PodIdentifier(.attribute(Self.podUID), pod.metadata.uid)) }
+        if !pod.metadata.uid.isEmpty { add(PodIdentifier(.attribute(Self.podUID), pod.metadata.uid)) }
         if !pod.podIP.isEmpty, !pod.isOnHostNetwork {
-            found.insert(PodIdentifier(.connection, pod.podIP))
-            found.insert(PodIdentifier(.attribute(Self.podIP), pod.podIP))
+            add(PodIdentifier(.connection, pod.podIP))
+            add(PodIdentifier(.attribute(Self.podIP), pod.podIP))
         }
         return found
     }
 
     private func values(
-        of source: PodAssociation.Source, _ pod: DescribedPod, _ attribute: (String) -> String?
+        of source: PodAssociation.Source, _ pod: DescribedPod, _ attribute: (OTLPKey) -> String?
     ) -> [String] {
         let value: String
         switch source {
@@ -161,17 +175,10 @@ struct PodMatcher: Sendable, Equatable {
         case .attribute(Self.podIP), .attribute(Self.hostName): value = pod.podIP
         case .attribute(Self.podUID): value = pod.metadata.uid
         case .attribute(Self.containerID): return pod.containers.map(\.id).filter { !$0.isEmpty }
-        case .attribute(let key):
-            switch key.name {
-            case "k8s.namespace.name": value = pod.metadata.namespace
-            case "k8s.pod.name": value = pod.metadata.name
-            case let name: value = attribute(name) ?? ""
-            }
+        case .attribute(Self.namespace): value = pod.metadata.namespace
+        case .attribute(Self.podName): value = pod.metadata.name
+        case .attribute(let key): value = attribute(key) ?? ""
         }
         return value.isEmpty ? [] : [value]
     }
-}
-
-extension OTLPKey {
-    fileprivate var name: String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -1,26 +1,20 @@
 import Kubernetes
 import TextFormats
+import Wire
 
 /// The attributes of a pod and of its containers, as the rules want them.
-struct PodDescription: Sendable, Equatable {
-    struct Container: Sendable, Equatable {
+final class PodDescription: Sendable {
+    struct Container: Sendable {
+        var name: String
         var id: String
-        var attributes: [String: String]
+        var attributes: [AttributeList.Attribute]
         /// A list of one.
         var digest: String?
         /// Of the run the identifier is of.
         var restartCount: Int
-        /// The identifier, where it is wanted.
-        var wantedID: String?
+        /// Whether the identifier is an attribute.
+        var givesID: Bool
     }
-
-    /// Names of attributes with their values.
-    var attributes: [String: String] = [:]
-    var containers: [String: Container] = [:]
-    var namespace: String
-    var nodeName: String
-    /// UIDs of what the pod belongs to, by the kind of object.
-    var owners: [TextRule.Origin: String] = [:]
 
     /// Of the objects a pod belongs to.
     struct Surroundings {
@@ -30,108 +24,124 @@ struct PodDescription: Sendable, Equatable {
         var clusterUID: String?
     }
 
-    init(_ pod: DescribedPod, _ rules: ExtractionRules, _ surroundings: Surroundings) {
+    let attributes: [AttributeList.Attribute]
+    let containers: [Container]
+    let namespace: String
+    let nodeName: String
+    /// The kind and the UID of what the pod belongs to.
+    let owner: (kind: TextRule.Origin, uid: String)?
+
+    init(_ pod: DescribedPod, _ rules: ExtractionRules, _ surroundings: Surroundings, _ keys: AttributeKeys) {
+        var writer = DescriptionWriter(rules: rules, list: AttributeList(keys))
+        writer.describe(pod, surroundings)
         namespace = pod.metadata.namespace
         nodeName = pod.nodeName
-        set(.podName, pod.metadata.name, rules)
-        set(.podHostname, pod.hostname, rules)
-        set(.podIP, pod.podIP, rules)
-        set(.namespace, namespace, rules)
-        set(.serviceNamespace, namespace, rules)
-        set(.podStart, pod.metadata.created, rules)
-        set(.podUID, pod.metadata.uid, rules)
-        set(.nodeName, pod.nodeName, rules)
-        set(.clusterUID, surroundings.clusterUID, rules)
-        set(.serviceName, pod.metadata.name, rules)
-        addOwner(of: pod.metadata, rules, surroundings)
-        for rule in rules.labels where rule.origin == .pod {
-            rule.extract(from: pod.metadata.labels, into: &attributes)
-        }
-        set(.serviceName, pod.metadata.label("app.kubernetes.io/name"), rules)
-        set(.serviceName, pod.metadata.label("app.kubernetes.io/instance"), rules)
-        set(.serviceVersion, pod.metadata.label("app.kubernetes.io/version"), rules)
-        for rule in rules.annotations where rule.origin == .pod {
-            rule.extract(from: pod.metadata.annotations, into: &attributes)
-        }
-        if rules.wantsContainers { addContainers(of: pod, rules) }
+        attributes = writer.list.attributes
+        owner = writer.owner
+        containers = rules.wantsContainers ? Self.containers(of: pod, rules, keys) : []
     }
 
-    private mutating func set(_ field: ExtractionRules.Field, _ text: String?, _ rules: ExtractionRules) {
-        if rules.wants(field), let text, !text.isEmpty { attributes[field.rawValue] = text }
-    }
-
-    // MARK: Owners
-
-    private mutating func addOwner(
-        of metadata: ObjectMetadata, _ rules: ExtractionRules, _ surroundings: Surroundings
-    ) {
-        let (name, uid) = (metadata.controllerName, metadata.controllerUID)
-        switch metadata.controllerKind {
-        case "ReplicaSet":
-            set(.replicaSetName, name, rules)
-            set(.replicaSetUID, uid, rules)
-            set(.serviceName, name, rules)
-            let deployment =
-                rules.trimsReplicaSetNames ? Self.trimmed(name) : surroundings.deployment?.name
-            set(.deploymentName, deployment, rules)
-            set(.serviceName, deployment, rules)
-            set(.deploymentUID, surroundings.deployment?.uid, rules)
-            owners[.deployment] = surroundings.deployment?.uid
-        case "DaemonSet":
-            set(.daemonSetName, name, rules)
-            set(.daemonSetUID, uid, rules)
-            set(.serviceName, name, rules)
-            owners[.daemonset] = uid
-        case "StatefulSet":
-            set(.statefulSetName, name, rules)
-            set(.statefulSetUID, uid, rules)
-            set(.serviceName, name, rules)
-            owners[.statefulset] = uid
-        case "Job":
-            set(.jobName, name, rules)
-            set(.jobUID, uid, rules)
-            set(.serviceName, name, rules)
-            owners[.job] = uid
-            // Jobs of a cron job are named after it and the time.
-            if let cut = name.lastIndex(of: "-"), name.index(after: cut) < name.endIndex,
-                name[name.index(after: cut)...].allSatisfy(\.isNumber)
-            {
-                set(.cronJobName, String(name[..<cut]), rules)
-                set(.serviceName, String(name[..<cut]), rules)
+    private static func containers(
+        of pod: DescribedPod, _ rules: ExtractionRules, _ keys: AttributeKeys
+    ) -> [Container] {
+        pod.containers.map { container in
+            var writer = DescriptionWriter(rules: rules, list: AttributeList(keys))
+            writer.set(.containerName, container.name)
+            if let image = ImageReference(container.image) {
+                writer.set(.imageName, image.repository)
+                writer.set(.imageTag, image.tag ?? "latest")
+                writer.set(.serviceVersion, image.version)
             }
-            set(.cronJobUID, surroundings.cronJobUID, rules)
-        default: break
+            writer.set(.serviceInstance, "\(pod.metadata.namespace).\(pod.metadata.name).\(container.name)")
+            return Container(
+                name: container.name, id: container.id, attributes: writer.list.attributes,
+                digest: rules.wants(.imageDigests) ? ImageReference(container.imageID)?.canonical : nil,
+                restartCount: container.restartCount, givesID: rules.wants(.containerID) && !container.id.isEmpty)
         }
     }
 
     /// The name of a replica set without the hash of its template; nil when there is none.
+    ///
+    /// The hash is a number of 32 bits with each digit written as one of ten characters (`pod-template-hash`): mostly of
+    /// ten digits, sometimes of fewer. Upstream takes ten lower-case letters and digits for one.
     static func trimmed(_ name: String) -> String? {
-        guard let cut = name.lastIndex(of: "-"), cut != name.startIndex else { return nil }
-        let hash = name[name.index(after: cut)...]
-        guard !hash.isEmpty, hash.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber) }) else { return nil }
-        return String(name[..<cut])
+        guard let cut = name.lastIndex(of: "-") else { return nil }
+        let hash = name[name.index(after: cut)...].utf8
+        let isHash =
+            hash.count == 10
+            ? hash.allSatisfy { ($0 >= 97 && $0 <= 122) || ($0 >= 48 && $0 <= 57) }
+            : (6..<10).contains(hash.count) && hash.allSatisfy { "456789bcdf".utf8.contains($0) }
+        return isHash ? String(name[..<cut]) : nil
+    }
+}
+
+/// Writes what the rules want of a pod, what is more exact over what is less.
+private struct DescriptionWriter {
+    let rules: ExtractionRules
+    var list: AttributeList
+    var owner: (kind: TextRule.Origin, uid: String)?
+
+    mutating func describe(_ pod: DescribedPod, _ surroundings: PodDescription.Surroundings) {
+        let metadata = pod.metadata
+        set(.podName, metadata.name)
+        set(.podHostname, pod.hostname)
+        set(.podIP, pod.podIP)
+        set(.namespace, metadata.namespace)
+        set(.serviceNamespace, metadata.namespace)
+        set(.podStart, metadata.created)
+        set(.podUID, metadata.uid)
+        set(.nodeName, pod.nodeName)
+        set(.clusterUID, surroundings.clusterUID)
+        set(.serviceName, metadata.name)
+        addOwner(of: metadata, surroundings)
+        for rule in rules.labels where rule.origin == .pod { rule.extract(from: metadata.labels, into: &list) }
+        for (field, label) in ExtractionRules.serviceLabels { set(field, metadata.label(label)) }
+        for rule in rules.annotations where rule.origin == .pod {
+            rule.extract(from: metadata.annotations, into: &list)
+        }
     }
 
-    // MARK: Containers
+    mutating func set(_ field: ExtractionRules.Field, _ text: String?) {
+        if rules.wants(field), let text, !text.isEmpty { list.set(field.rawValue, text) }
+    }
 
-    private mutating func addContainers(of pod: DescribedPod, _ rules: ExtractionRules) {
-        for container in pod.containers {
-            var texts: [String: String] = [:]
-            func set(_ field: ExtractionRules.Field, _ text: String?) {
-                if rules.wants(field), let text, !text.isEmpty { texts[field.rawValue] = text }
+    private mutating func addOwner(of metadata: ObjectMetadata, _ surroundings: PodDescription.Surroundings) {
+        let (name, uid) = (metadata.controllerName, metadata.controllerUID)
+        switch metadata.controllerKind {
+        case "ReplicaSet":
+            set(.replicaSetName, name)
+            set(.replicaSetUID, uid)
+            set(.serviceName, name)
+            let deployment =
+                rules.trimsReplicaSetNames ? PodDescription.trimmed(name) : surroundings.deployment?.name
+            set(.deploymentName, deployment)
+            set(.serviceName, deployment)
+            set(.deploymentUID, surroundings.deployment?.uid)
+            owner = surroundings.deployment.map { (.deployment, $0.uid) }
+        case "DaemonSet":
+            set(.daemonSetName, name)
+            set(.daemonSetUID, uid)
+            set(.serviceName, name)
+            owner = (.daemonset, uid)
+        case "StatefulSet":
+            set(.statefulSetName, name)
+            set(.statefulSetUID, uid)
+            set(.serviceName, name)
+            owner = (.statefulset, uid)
+        case "Job":
+            set(.jobName, name)
+            set(.jobUID, uid)
+            set(.serviceName, name)
+            owner = (.job, uid)
+            // Jobs of a cron job are named after it and the time.
+            if let cut = name.lastIndex(of: "-"), name.index(after: cut) < name.endIndex,
+                name[name.index(after: cut)...].allSatisfy(\.isNumber)
+            {
+                set(.cronJobName, String(name[..<cut]))
+                set(.serviceName, String(name[..<cut]))
             }
-            set(.containerName, container.name)
-            if let image = ImageReference(container.image) {
-                set(.imageName, image.repository)
-                set(.imageTag, image.tag ?? "latest")
-                set(.serviceVersion, image.version)
-            }
-            set(.serviceInstance, "\(pod.metadata.namespace).\(pod.metadata.name).\(container.name)")
-            containers[container.name] = Container(
-                id: container.id, attributes: texts,
-                digest: rules.wants(.imageDigests) ? ImageReference(container.imageID)?.canonical : nil,
-                restartCount: container.restartCount,
-                wantedID: rules.wants(.containerID) && !container.id.isEmpty ? container.id : nil)
+            set(.cronJobUID, surroundings.cronJobUID)
+        default: break
         }
     }
 }

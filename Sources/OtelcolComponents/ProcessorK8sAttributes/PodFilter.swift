@@ -61,7 +61,7 @@ struct PodFilter: Block, Sendable {
 
 /// The `exclude` block, and the annotation by which pods exclude themselves.
 struct ExcludedPods: Block, Sendable, Equatable {
-    private static let annotation = "opentelemetry.io/k8s-processor/ignore"
+    static let annotation = "opentelemetry.io/k8s-processor/ignore"
 
     private let expressions: [RegularExpression]
 
