@@ -10,6 +10,7 @@ import Testing
 private final class FakeServer: Sendable {
     let port: Int
     private let descriptor: Int32
+    private let ended = DispatchSemaphore(value: 0)
 
     /// `answer` makes of what came what is sent back; a stream is closed after it.
     init(isDatagram: Bool, _ answer: @escaping @Sendable ([UInt8]) -> [UInt8]) {
@@ -28,13 +29,16 @@ private final class FakeServer: Sendable {
             return Int(pointer.pointee.sin_port.bigEndian)
         }
         if !isDatagram { listen(descriptor, 8) }
-        Thread {
+        Thread { [ended] in
+            defer { ended.signal() }
             if isDatagram { Self.answerDatagrams(descriptor, answer) } else { Self.answerStreams(descriptor, answer) }
         }.start()
     }
 
+    /// Waits for the thread: it must not go on with a descriptor that the next server has been given.
     func stop() {
         shutdown(descriptor, Int32(SHUT_RDWR))
+        ended.wait()
         close(descriptor)
     }
 

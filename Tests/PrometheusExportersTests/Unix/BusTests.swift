@@ -16,6 +16,7 @@ private final class FakeBus: Sendable {
     private let descriptor: Int32
     private let answers: [String: Answer]
     private let breaks: Bool
+    private let ended = DispatchSemaphore(value: 0)
 
     /// `answers` by `path member arguments`; with `breaks`, nonsense follows the greeting.
     init(_ directory: String, _ answers: [String: Answer], breaks: Bool = false) throws {
@@ -34,6 +35,7 @@ private final class FakeBus: Sendable {
         }
         try #require(bound == 0 && listen(descriptor, 8) == 0)
         let thread = Thread { [self] in
+            defer { ended.signal() }
             while case let client = accept(descriptor, nil, nil), client >= 0 {
                 serve(client)
                 close(client)
@@ -42,8 +44,10 @@ private final class FakeBus: Sendable {
         thread.start()
     }
 
+    /// Waits for the thread: it must not go on with a descriptor that another file has been given.
     func stop() {
         shutdown(descriptor, Int32(SHUT_RDWR))
+        ended.wait()
         close(descriptor)
     }
 
