@@ -160,6 +160,9 @@ package final class MemoryAccount: Sendable {
         return true
     }
 
+    /// Whether sources are refused now; who can hold less should.
+    package var isBudgetShort: Bool { budget.pressure > .normal }
+
     /// Books bytes that are already held and cannot be refused.
     package func book(_ count: Int) {
         budget.take(count)

@@ -51,9 +51,11 @@ struct Engine {
             if choices.writesLog { LogRouter.standardError(line) }
         }
         let cores = max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
+        let budget = MemoryBudget(limit: choices.memoryLimit)
         var services = EngineServices(
-            clock: .system, budget: MemoryBudget(limit: choices.memoryLimit), slots: Slots(cores),
-            blocking: BlockingPool(name: "blocking", threads: 8), eventLoops: EventLoops(threads: cores),
+            clock: .system, budget: budget, slots: Slots(cores),
+            blocking: BlockingPool(name: "blocking", threads: 8),
+            eventLoops: EventLoops(threads: cores, budget: budget),
             metrics: MetricRegistry(), logSink: logRouter, storagePath: choices.storagePath,
             handlers: ComponentHandlers(), memoryAddress: choices.memoryAddress,
             listenAddress: choices.listenAddress, minimumStability: choices.stability, liveData: LiveDataHub())

@@ -1,4 +1,5 @@
 import ComponentKit
+import Essentials
 import SelfMetrics
 import Telemetry
 import TestKit
@@ -78,5 +79,46 @@ struct ProcessMetricsTests {
         fixture.harness.update(ProcessFixture.body(stages + "\nstage.cri { }"))
         #expect(fixture.harness.metric("loki_process_custom_g") == nil)
         #expect(fixture.harness.finish() == [])
+    }
+
+    @Test("Series are booked on the memory budget; without memory observations are refused and counted")
+    func memory() throws {
+        let fixture = ProcessFixture(
+            "stage.metrics {\nmetric.counter {\nname = \"c\"\naction = \"inc\"\nmatch_all = true\n}\n}")
+        #expect(fixture.problems == [])
+        let before = fixture.harness.services.budget.usage.bytes
+        try fixture.send((0..<50).map { InputEntry("x", ["job": "job-\($0)"]) })
+        let perSeries = (fixture.harness.services.budget.usage.bytes - before) / 50
+        #expect((160...400).contains(perSeries))
+        let refused = "invar_loki_process_observations_refused_total"
+        #expect(fixture.harness.metric(refused) == 0)
+        let other = fixture.harness.services.budget.account("other")
+        other.book(fixture.harness.services.budget.limit.bytes)
+        try fixture.send([InputEntry("x", ["job": "job-1"]), InputEntry("x", ["job": "late"])])
+        #expect(fixture.harness.metric(refused) == 1)
+        #expect(fixture.harness.metric("loki_process_custom_c", ["job": "job-1"]) == 2)
+        other.release(fixture.harness.services.budget.limit.bytes)
+        #expect(fixture.harness.finish() == [])
+        #expect(fixture.harness.services.budget.usage.bytes == before)
+    }
+
+    @Test("The values stage.limit remembers are booked, and those it forgets are given back")
+    func limitMemory() throws {
+        let fixture = ProcessFixture(
+            "stage.limit {\nrate = 1\nburst = 1\ndrop = true\nby_label_name = \"job\"\nmax_distinct_labels = 10000\n}")
+        let before = fixture.harness.services.budget.usage.bytes
+        func held() -> Int { fixture.harness.services.budget.usage.bytes - before }
+        func send(_ range: Range<Int>) throws {
+            try fixture.send(range.map { InputEntry("x", ["job": "\($0 + 10_000)"]) })
+            _ = fixture.take()
+        }
+        try send(0..<9_999)
+        let full = held()
+        #expect(full == 9_999 * 165)
+        try send(9_999..<20_001)
+        // One value new, 10,000 of the round before; the first 10,000 are forgotten.
+        #expect(held() == 10_001 * 165)
+        #expect(fixture.harness.finish() == [])
+        #expect(held() == 0)
     }
 }

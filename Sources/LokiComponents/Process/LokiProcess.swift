@@ -61,7 +61,7 @@ package final class LokiProcess: Component {
         self.context = context
         receiver = context.makeReceiver()
         services = StageServices(
-            metrics: PipelineMetrics(scope: context.metrics, clock: context.clock),
+            metrics: PipelineMetrics(scope: context.metrics, clock: context.clock, account: context.memory),
             memory: HeldMemory(context.memory))
         held = context.ledger.holding("stages")
         pending = context.ledger.holding("pending")

@@ -1,3 +1,4 @@
+import Essentials
 import NIOCore
 import NIOHTTP1
 import Synchronization
@@ -5,7 +6,8 @@ import Synchronization
 /// Carries the bytes of one body or connection from its event loop to the one task that reads them.
 ///
 /// The event loop pushes until the pipe is full and then stops reading its socket; the reader restarts it when
-/// half of the bytes are gone. What is held is bounded by the high mark plus what one read of the socket yields.
+/// half of the bytes are gone. What is held is bounded by the high mark plus what one read of the socket yields, and booked
+/// on `account`; once its budget runs short the socket is read only when nothing is held.
 final class ChunkPipe: Sendable {
     enum Ending {
         case end(HTTPHeaders?)
@@ -25,13 +27,19 @@ final class ChunkPipe: Sendable {
 
     private let state: Mutex<State>
     private let highMark: Int
+    private let account: MemoryAccount?
 
-    init(highMark: Int = 128 * 1024, resumeReading: (@Sendable () -> Void)? = nil) {
+    init(
+        highMark: Int = 128 * 1024, bookedOn account: MemoryAccount?, resumeReading: (@Sendable () -> Void)? = nil
+    ) {
         self.highMark = highMark
+        self.account = account
         var state = State()
         state.resumeReading = resumeReading
         self.state = Mutex(state)
     }
+
+    deinit { account?.release(state.withLock { $0.buffered }) }
 
     // MARK: The event loop's side
 
@@ -47,6 +55,7 @@ final class ChunkPipe: Sendable {
             }
             state.chunks.append(chunk)
             state.buffered += chunk.readableBytes
+            account?.book(chunk.readableBytes)
             defer { state.waiter = nil }
             return (true, state.waiter)
         }
@@ -56,8 +65,9 @@ final class ChunkPipe: Sendable {
 
     /// Whether the socket should not be read now; the reader will call `resumeReading`.
     func shouldPause() -> Bool {
-        state.withLock { state in
-            guard state.buffered >= highMark, state.ending == nil, state.discardBudget == nil else { return false }
+        let mark = account?.isBudgetShort == true ? 1 : highMark
+        return state.withLock { state in
+            guard state.buffered >= mark, state.ending == nil, state.discardBudget == nil else { return false }
             state.isPaused = true
             return true
         }
@@ -78,14 +88,19 @@ final class ChunkPipe: Sendable {
     /// Ends the pipe with an error and drops what was not read yet.
     func abort(_ error: any Error) {
         let waiter = state.withLock { state -> UnsafeContinuation<Void, Never>? in
-            state.chunks.removeAll()
-            state.buffered = 0
+            dropHeld(&state)
             if state.ending == nil { state.ending = .failed(error) }
             state.resumeReading = nil
             defer { state.waiter = nil }
             return state.waiter
         }
         waiter?.resume()
+    }
+
+    private func dropHeld(_ state: inout State) {
+        state.chunks.removeAll()
+        account?.release(state.buffered)
+        state.buffered = 0
     }
 
     // MARK: The reader's side
@@ -103,8 +118,7 @@ final class ChunkPipe: Sendable {
     /// Throws away what is held and the next `limit` bytes to come.
     func discard(upTo limit: Int) {
         let resume = state.withLock { state -> (@Sendable () -> Void)? in
-            state.chunks.removeAll()
-            state.buffered = 0
+            dropHeld(&state)
             state.discardBudget = limit
             defer { state.isPaused = false }
             return state.isPaused ? state.resumeReading : nil
@@ -123,6 +137,7 @@ final class ChunkPipe: Sendable {
         state.withLock { state in
             if let chunk = state.chunks.popFirst() {
                 state.buffered -= chunk.readableBytes
+                account?.release(chunk.readableBytes)
                 guard state.isPaused, state.buffered <= highMark / 2 else { return .chunk(chunk, nil) }
                 state.isPaused = false
                 return .chunk(chunk, state.resumeReading)

@@ -1,3 +1,4 @@
+package import Essentials
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -8,11 +9,15 @@ import Synchronization
 package final class EventLoops: Sendable {
     let group: MultiThreadedEventLoopGroup
     let blocking: NIOThreadPool
+    /// Where bytes are booked that sockets brought and nobody has read yet.
+    let unread: MemoryAccount?
     private let threads: Int
     private let startedWork = Mutex<WorkLoops?>(nil)
 
-    /// Starts `threads` event loops and `blockingThreads` threads for `getaddrinfo` and file reads.
-    package init(threads: Int = System.coreCount, blockingThreads: Int = 4) {
+    /// Starts `threads` event loops and `blockingThreads` threads for `getaddrinfo` and file reads. Bytes on their way from
+    /// sockets to their readers are booked on `budget`.
+    package init(threads: Int = System.coreCount, blockingThreads: Int = 4, budget: MemoryBudget? = nil) {
+        unread = budget?.account("sockets")
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, threads))
         self.threads = threads
         blocking = NIOThreadPool(numberOfThreads: max(1, blockingThreads))

@@ -1,3 +1,4 @@
+import Essentials
 import NIOCore
 import NIOHTTP1
 import Synchronization
@@ -15,6 +16,7 @@ final class ClientExchange: Sendable {
 
     init(
         _ head: HTTPRequestHead, body: ByteBuffer?, deadline: NIODeadline, isReused: Bool,
+        bookedOn account: MemoryAccount?,
         resumeReading: @escaping @Sendable () -> Void, close: @escaping @Sendable (ClientExchange) -> Void
     ) {
         self.head = head
@@ -22,7 +24,7 @@ final class ClientExchange: Sendable {
         self.deadline = deadline
         self.isReused = isReused
         // Two reads of the socket: what one brings is not yet a reason to pause.
-        pipe = ChunkPipe(highMark: 2 * PassingReadBuffers.size, resumeReading: resumeReading)
+        pipe = ChunkPipe(highMark: 2 * PassingReadBuffers.size, bookedOn: account, resumeReading: resumeReading)
         closing = close
     }
 

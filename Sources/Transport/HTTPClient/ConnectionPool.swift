@@ -1,3 +1,4 @@
+import Essentials
 import NIOCore
 import NIOHTTP1
 import NIOHTTP2
@@ -21,9 +22,11 @@ final class PooledConnection: Sendable {
     let kind: Kind
     let key: PoolKey
     let generation: Int
+    private let unread: MemoryAccount?
     private let state = Mutex(State())
 
-    init(_ connection: NewConnection, key: PoolKey, generation: Int) {
+    init(_ connection: NewConnection, key: PoolKey, generation: Int, unread: MemoryAccount?) {
+        self.unread = unread
         self.key = key
         self.generation = generation
         switch connection {
@@ -67,7 +70,7 @@ final class PooledConnection: Sendable {
         case .http1(let handler):
             let eventLoop = channel.eventLoop
             let exchange = ClientExchange(
-                head, body: body, deadline: deadline, isReused: isReused,
+                head, body: body, deadline: deadline, isReused: isReused, bookedOn: unread,
                 resumeReading: { eventLoop.execute { handler.value.resumeReading() } },
                 close: { exchange in eventLoop.execute { handler.value.end(exchange) } })
             eventLoop.execute { [self] in
@@ -78,7 +81,7 @@ final class PooledConnection: Sendable {
         case .http2(let multiplexer, _):
             let stream = StreamHandle(channel.eventLoop)
             let exchange = ClientExchange(
-                head, body: body, deadline: deadline, isReused: isReused,
+                head, body: body, deadline: deadline, isReused: isReused, bookedOn: unread,
                 resumeReading: { stream.resumeReading() }, close: { _ in stream.close() })
             let promise = channel.eventLoop.makePromise(of: (any Channel).self)
             promise.futureResult.whenFailure { [self] error in
@@ -282,7 +285,7 @@ final class ConnectionPool: Sendable {
             observer.connectionFailed(.connect)
             throw error
         }
-        let connection = PooledConnection(made.0, key: key, generation: made.generation)
+        let connection = PooledConnection(made.0, key: key, generation: made.generation, unread: connector.loops.unread)
         let isShutDown = state.withLock { state in
             state.all[ObjectIdentifier(connection)] = connection
             return state.isShutDown

@@ -65,7 +65,8 @@ package final class HTTPServer: Sendable {
         }
         let holder = ServerHolder()
         let setup = ServerChannelSetup(
-            settings: settings, observer: observer, streams: streams, connections: connections, holder: holder)
+            settings: settings, observer: observer, streams: streams, connections: connections, holder: holder,
+            unread: loops.unread)
         let bootstrap = ServerBootstrap(group: loops.group)
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)

@@ -1,3 +1,4 @@
+import Essentials
 import NIOCore
 import NIOHTTP1
 import NIOSSL
@@ -21,6 +22,8 @@ final class ServerChannelHandler: ChannelDuplexHandler {
     private static let discardLimit = 256 * 1024
 
     let isHTTP2: Bool
+    /// Where the bytes of bodies are booked that nobody has read yet.
+    let unread: MemoryAccount?
     private let isSecure: Bool
     private let settings: HTTPServerSettings
     private let observer: any TransportObserver
@@ -39,8 +42,9 @@ final class ServerChannelHandler: ChannelDuplexHandler {
 
     init(
         settings: HTTPServerSettings, observer: any TransportObserver, inlet: Inlet<ServerExchange>, isHTTP2: Bool,
-        isSecure: Bool
+        isSecure: Bool, unread: MemoryAccount?
     ) {
+        self.unread = unread
         self.settings = settings
         self.observer = observer
         self.inlet = inlet

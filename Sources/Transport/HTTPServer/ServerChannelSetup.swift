@@ -1,3 +1,4 @@
+import Essentials
 import NIOCore
 import NIOHTTP1
 import NIOHTTP2
@@ -21,6 +22,7 @@ struct ServerChannelSetup: Sendable {
     let streams: Inlet<Inlet<ServerExchange>>
     let connections: ConnectionRegistry
     let holder: ServerHolder
+    let unread: MemoryAccount?
 
     func configure(_ channel: any Channel) throws {
         guard let server = holder.server else { throw HTTPResponseError.connectionClosed }
@@ -43,7 +45,8 @@ struct ServerChannelSetup: Sendable {
     func configureHTTP1(_ channel: any Channel, isSecure: Bool) throws {
         let inlet = Inlet<ServerExchange>()
         let handler = ServerChannelHandler(
-            settings: settings, observer: observer, inlet: inlet, isHTTP2: false, isSecure: isSecure)
+            settings: settings, observer: observer, inlet: inlet, isHTTP2: false, isSecure: isSecure,
+            unread: unread)
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderListSize = settings.maximumHeaderBytes
         limits.maxHeaderFieldSize = settings.maximumHeaderBytes
@@ -87,7 +90,8 @@ struct ServerChannelSetup: Sendable {
             child.eventLoop.makeCompletedFuture {
                 let inlet = Inlet<ServerExchange>()
                 let handler = ServerChannelHandler(
-                    settings: settings, observer: observer, inlet: inlet, isHTTP2: true, isSecure: isSecure)
+                    settings: settings, observer: observer, inlet: inlet, isHTTP2: true, isSecure: isSecure,
+                    unread: unread)
                 try child.pipeline.syncOperations.addHandler(HTTP2FramePayloadToHTTP1ServerCodec())
                 try child.pipeline.syncOperations.addHandler(handler)
                 if !streams.push(inlet) { child.close(promise: nil) }

@@ -34,7 +34,7 @@ final class ServerExchange: Sendable {
         let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)
         self.handler = bound
         let eventLoop = channel.eventLoop
-        pipe = ChunkPipe { eventLoop.execute { bound.value.resumeReading() } }
+        pipe = ChunkPipe(bookedOn: handler.unread) { eventLoop.execute { bound.value.resumeReading() } }
         let isContinueDue =
             head.version == .http1_1 && !handler.isHTTP2
             && head.headers.first(name: "expect")?.lowercased() == "100-continue"

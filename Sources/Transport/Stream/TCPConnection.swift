@@ -50,7 +50,9 @@ package final class TCPConnection: Sendable, AsyncSequence {
                             try channel.pipeline.syncOperations.addHandler(
                                 makeClientTLSHandler(secure, host: address.host ?? "", serverName: tls?.serverName))
                         }
-                        let handler = StreamHandler(idleTimeout: idleTimeout, waitsForTLS: secure != nil) { result in
+                        let handler = StreamHandler(
+                            idleTimeout: idleTimeout, waitsForTLS: secure != nil, unread: loops.unread
+                        ) { result in
                             outcome.complete(result)
                         }
                         try channel.pipeline.syncOperations.addHandler(handler)
@@ -173,14 +175,15 @@ private final class StreamHandler: ChannelDuplexHandler {
     private var isReadHeld = false
 
     init(
-        idleTimeout: Duration?, waitsForTLS: Bool, ready: @escaping (Result<TCPConnection, any Error>) -> Void
+        idleTimeout: Duration?, waitsForTLS: Bool, unread: MemoryAccount?,
+        ready: @escaping (Result<TCPConnection, any Error>) -> Void
     ) {
         self.idleTimeout = idleTimeout
         self.waitsForTLS = waitsForTLS
         self.ready = ready
         let resume = StreamResume()
         self.resume = resume
-        pipe = ChunkPipe { resume.fire() }
+        pipe = ChunkPipe(bookedOn: unread) { resume.fire() }
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -273,12 +276,12 @@ private final class StreamResume: Sendable {
 /// Makes the handlers of an accepted connection; `accepted` is called once it can be read.
 func configureAcceptedStream(
     _ channel: any Channel, tls: NIOSSLContext?, authentication: TLSClientAuthentication, idleTimeout: Duration?,
-    accepted: @escaping (TCPConnection) -> Void
+    unread: MemoryAccount?, accepted: @escaping (TCPConnection) -> Void
 ) throws {
     let pipeline = channel.pipeline.syncOperations
     if let tls { try pipeline.addHandler(makeServerTLSHandler(tls, authentication: authentication)) }
     try pipeline.addHandler(
-        StreamHandler(idleTimeout: idleTimeout, waitsForTLS: tls != nil) { result in
+        StreamHandler(idleTimeout: idleTimeout, waitsForTLS: tls != nil, unread: unread) { result in
             if case .success(let connection) = result { accepted(connection) }
         })
 }

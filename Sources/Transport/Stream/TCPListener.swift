@@ -54,7 +54,8 @@ package final class TCPListener: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let context = try source?.current().context
                     try configureAcceptedStream(
-                        channel, tls: context, authentication: authentication, idleTimeout: idleTimeout
+                        channel, tls: context, authentication: authentication, idleTimeout: idleTimeout,
+                        unread: loops.unread
                     ) { connection in
                         if !accepted.push(connection) { connection.close() }
                     }

@@ -36,7 +36,7 @@ package final class UDPSocket: Sendable {
         _ address: SocketAddress, receiveBuffer: ByteCount = .mebibytes(1), kernelBuffer: ByteCount? = nil,
         on loops: EventLoops
     ) async throws(TransportError) -> UDPSocket {
-        let queue = DatagramQueue(capacity: receiveBuffer.bytes)
+        let queue = DatagramQueue(capacity: receiveBuffer.bytes, bookedOn: loops.unread)
         do {
             let bootstrap = bootstrap(queue, loops, kernelBuffer)
             guard case .host(let host, let port) = address else {
@@ -66,7 +66,7 @@ package final class UDPSocket: Sendable {
         to address: SocketAddress, receiveBuffer: ByteCount = .mebibytes(1), on loops: EventLoops
     ) async throws(TransportError) -> UDPSocket {
         guard case .host(let host, let port) = address else { throw .connection("not an internet address") }
-        let queue = DatagramQueue(capacity: receiveBuffer.bytes)
+        let queue = DatagramQueue(capacity: receiveBuffer.bytes, bookedOn: loops.unread)
         do {
             let peer = try await loops.runBlocking {
                 try NIOCore.SocketAddress.makeAddressResolvingHost(host, port: port)
@@ -148,9 +148,15 @@ private final class DatagramQueue: Sendable {
     private static let overhead = 128
 
     private let capacity: Int
+    private let account: MemoryAccount?
     private let state = Mutex(State())
 
-    init(capacity: Int) { self.capacity = capacity }
+    init(capacity: Int, bookedOn account: MemoryAccount?) {
+        self.capacity = capacity
+        self.account = account
+    }
+
+    deinit { account?.release(state.withLock { $0.bytes }) }
 
     func setResume(_ resume: @escaping @Sendable () -> Void) { state.withLock { $0.resume = resume } }
 
@@ -158,6 +164,7 @@ private final class DatagramQueue: Sendable {
         let waiter = state.withLock { state in
             state.datagrams.append(datagram)
             state.bytes += datagram.bytes.count + Self.overhead
+            account?.book(datagram.bytes.count + Self.overhead)
             defer { state.waiter = nil }
             return state.waiter
         }
@@ -190,6 +197,7 @@ private final class DatagramQueue: Sendable {
                 state -> (UDPSocket.Datagram?, (@Sendable () -> Void)?, (any Error)?) in
                 guard let datagram = state.datagrams.popFirst() else { return (nil, nil, state.ending) }
                 state.bytes -= datagram.bytes.count + Self.overhead
+                account?.release(datagram.bytes.count + Self.overhead)
                 guard state.isPaused, state.bytes <= capacity / 2 else { return (datagram, nil, nil) }
                 state.isPaused = false
                 return (datagram, state.resume, nil)

@@ -26,8 +26,13 @@ final class CustomMetrics: Sendable {
 
     private let state = Mutex(State())
     private let clock: EngineClock
+    private let account: MemoryAccount
 
-    init(clock: EngineClock) { self.clock = clock }
+    /// Series are booked on `account`.
+    init(clock: EngineClock, account: MemoryAccount) {
+        self.clock = clock
+        self.account = account
+    }
 
     /// Forgets all series, as a pipeline that is replaced does.
     func beginPipeline() { state.withLock { $0.families.removeAll() } }
@@ -36,7 +41,8 @@ final class CustomMetrics: Sendable {
         state.withLock { state in
             let key = Key(name: name, kind: kind)
             if let found = state.families[key] { return found }
-            let made = CustomMetricFamily(name: name, kind: kind, help: help, maxIdleSeconds: maxIdleSeconds)
+            let made = CustomMetricFamily(
+                name: name, kind: kind, help: help, maxIdleSeconds: maxIdleSeconds, account: account)
             state.families[key] = made
             return made
         }
@@ -58,20 +64,30 @@ final class CustomMetricFamily: Sendable {
     let kind: CustomMetricKind
     private let help: String
     private let maxIdleSeconds: Int64
+    private let account: MemoryAccount
     private let series = Mutex<[LabelSet: CustomMetricSeries]>([:])
 
-    init(name: String, kind: CustomMetricKind, help: String, maxIdleSeconds: Int64) {
+    init(name: String, kind: CustomMetricKind, help: String, maxIdleSeconds: Int64, account: MemoryAccount) {
+        self.account = account
         self.name = name
         self.kind = kind
         self.help = help
         self.maxIdleSeconds = maxIdleSeconds
     }
 
-    /// The series of `labels`; nil when there are too many already.
+    deinit { account.release(series.withLock { $0.keys.reduce(0) { $0 + Self.cost($1, kind) } }) }
+
+    /// Bytes a series takes, about: its labels, itself and its place in the table.
+    private static func cost(_ labels: LabelSet, _ kind: CustomMetricKind) -> Int {
+        let buckets = if case .histogram(let bounds) = kind { bounds.count + 1 } else { 1 }
+        return 160 + labels.encodedByteCount + 8 * buckets
+    }
+
+    /// The series of `labels`; nil when there are too many already, or no memory for more.
     func series(for labels: LabelSet) -> CustomMetricSeries? {
         series.withLock { series in
             if let found = series[labels] { return found }
-            guard series.count < Self.maximumSeries else { return nil }
+            guard series.count < Self.maximumSeries, account.reserve(Self.cost(labels, kind)) else { return nil }
             let made = CustomMetricSeries(kind)
             series[labels] = made
             return made
@@ -83,7 +99,9 @@ final class CustomMetricFamily: Sendable {
         series.withLock { series in
             for (labels, one) in series.sorted(by: { $0.key.description < $1.key.description }) {
                 samples += one.samples(labels: Self.exposed(labels))
-                if one.retire(now: now, maxIdleSeconds: maxIdleSeconds) { series[labels] = nil }
+                guard one.retire(now: now, maxIdleSeconds: maxIdleSeconds) else { continue }
+                series[labels] = nil
+                account.release(Self.cost(labels, self.kind))
             }
         }
         let kind: MetricKind =

@@ -9,6 +9,8 @@ final class PipelineMetrics: Sendable {
     private let scope: MetricScope
     private let partialLinesFlushed: Counter
     private let linesTruncated: Counter
+    /// Observations of `stage.metrics` without a series to go to.
+    let refusedObservations: Counter
 
     private struct State: ~Copyable {
         var dropped: [String: Counter] = [:]
@@ -18,9 +20,12 @@ final class PipelineMetrics: Sendable {
 
     private let state = Mutex(State())
 
-    init(scope: MetricScope, clock: EngineClock) {
+    init(scope: MetricScope, clock: EngineClock, account: MemoryAccount) {
         self.scope = scope
-        custom = CustomMetrics(clock: clock)
+        custom = CustomMetrics(clock: clock, account: account)
+        refusedObservations = scope.counter(
+            "invar_loki_process_observations_refused_total",
+            "Observations of stage.metrics that were not recorded: the metric has its most series, or memory is short.")
         partialLinesFlushed = scope.counter(
             "loki_process_cri_partial_lines_flushed_total",
             "A count of partial lines that were flushed prematurely due to the max_partial_lines limit being exceeded")
@@ -89,6 +94,11 @@ final class HeldMemory: Sendable {
     private let bytes = Atomic<Int>(0)
 
     init(_ account: MemoryAccount) { self.account = account }
+
+    /// Books what stages remember, which is not sent early.
+    func addState(_ count: Int) { account.book(count) }
+
+    func subtractState(_ count: Int) { account.release(count) }
 
     var isFull: Bool { bytes.load(ordering: .relaxed) > Self.limit }
 

@@ -1,5 +1,6 @@
 import AlloySyntax
 import Essentials
+import SelfMetrics
 import Telemetry
 import TextFormats
 
@@ -30,7 +31,7 @@ struct MetricsArguments: Block, StageConfiguration {
                     metric.prefix + metric.name, metric.kind, help: metric.description,
                     maxIdleSeconds: metric.maxIdle.components.seconds))
         }
-        program.append(MetricsStage(targets))
+        program.append(MetricsStage(targets, program.services.metrics.refusedObservations))
     }
 }
 
@@ -136,9 +137,13 @@ private final class MetricsStage: Stage {
     }
 
     private var targets: [Target]
+    private let refusals: Counter
     private var epoch = -1
 
-    init(_ targets: [Target]) { self.targets = targets }
+    init(_ targets: [Target], _ refusals: Counter) {
+        self.targets = targets
+        self.refusals = refusals
+    }
 
     func run(_ work: inout Work) -> Verdict {
         if work.table.epoch != epoch {
@@ -171,7 +176,7 @@ private final class MetricsStage: Stage {
         }
         guard let amount else { return }
         if case .counter = arguments.kind, !(amount >= 0) { return }
-        guard let series = series(index, work) else { return }
+        guard let series = series(index, work) else { return refusals.add(1) }
         work.tally.isRepeatable = false
         let now = work.clock.wallNanoseconds / 1_000_000_000
         switch arguments.action {

@@ -291,7 +291,7 @@ struct LimitArguments: Block, StageConfiguration {
     }
 
     func add(to program: inout ProgramBuilder) {
-        program.append(LimitStage(self, metrics: program.services.metrics))
+        program.append(LimitStage(self, program.services))
     }
 }
 
@@ -317,21 +317,29 @@ private final class LimitStage: Stage {
     private let labelName: String
     private let label: [UInt8]
     private let capacity: Int
-    private let metrics: PipelineMetrics
+    private let services: StageServices
     private var bucket: TokenBucket
     private var recent: [[UInt8]: TokenBucket] = [:]
     private var older: [[UInt8]: TokenBucket] = [:]
+    /// Bytes booked for the values of ``recent`` and ``older``.
+    private var recentBytes = 0
+    private var olderBytes = 0
 
-    init(_ arguments: LimitArguments, metrics: PipelineMetrics) {
+    /// What a bucket takes beside its value's bytes, with its place among the counts of drops.
+    private static let overhead = 160
+
+    init(_ arguments: LimitArguments, _ services: StageServices) {
         rate = arguments.rate
         burst = Double(arguments.burst)
         drops = arguments.drops
         labelName = arguments.labelName
         label = Array(arguments.labelName.utf8)
         capacity = max(arguments.maxDistinctLabels, LimitArguments.leastDistinctLabels)
-        self.metrics = metrics
+        self.services = services
         bucket = TokenBucket(tokens: Double(arguments.burst), last: .min)
     }
+
+    deinit { services.memory.subtractState(recentBytes + olderBytes) }
 
     func run(_ work: inout Work) -> Verdict {
         work.tally.isRepeatable = false
@@ -359,11 +367,16 @@ private final class LimitStage: Stage {
         bucket.refill(now, rate: rate, burst: burst)
         let isAllowed = bucket.tokens >= 1
         if isAllowed { bucket.tokens -= 1 }
-        recent[value] = bucket
+        if recent.updateValue(bucket, forKey: value) == nil {
+            let bytes = value.count + Self.overhead
+            recentBytes += bytes
+            services.memory.addState(bytes)
+        }
         if recent.count >= capacity {
-            older = recent
-            recent = [:]
-            metrics.resetDropsByLabel()
+            services.memory.subtractState(olderBytes)
+            (older, olderBytes) = (recent, recentBytes)
+            (recent, recentBytes) = ([:], 0)
+            services.metrics.resetDropsByLabel()
         }
         if isAllowed { return .next }
         work.tally.drop("stage.limit", reason: Self.reason)
