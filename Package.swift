@@ -200,7 +200,7 @@ let package = Package(
         tests("PrometheusExporters", kit + ["TestKit"]),
         tests("Runtime", kit + ["TestKit"]),
         tests("Console", kit + ["PrometheusComponents", "Runtime"]),
-        tests("InvarCLI", kit + ["TestKit"]),
+        tests("InvarCLI", kit + ["Console", "Runtime", "TestKit"]),
         .testTarget(
             name: "CatalogueTests",
             dependencies: [

@@ -38,6 +38,9 @@ package protocol ComponentInstance: AnyObject, Sendable {
     /// What the inside looks like now.
     var debugInfo: EffectiveValues { get }
 
+    /// What the component would do with `item`, by its arguments as they are now; see ``Explaining``.
+    func explain(_ item: ExplainedItem) -> ExplainAnswer
+
     /// Gives back what the component demanded of the memory budget: called when it is about to leave the graph.
     func withdrawDemand()
 
@@ -172,6 +175,12 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
     func run() async throws {
         guard let component = state.withLock({ $0.component }) else { return }
         try await component.run()
+    }
+
+    func explain(_ item: ExplainedItem) -> ExplainAnswer {
+        guard let component = state.withLock({ $0.component }) else { return .notMade }
+        guard let explaining = component as? any Explaining else { return .cannot }
+        return explaining.explain(item).map { .explained($0) } ?? .otherKind
     }
 
     func withdrawDemand() { _ = services.budget.setMinimum(0, of: componentID, for: self) }

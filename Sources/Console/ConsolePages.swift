@@ -17,7 +17,7 @@ struct ConsolePages: Sendable {
     /// The first segments of the paths that are views of the console.
     private static let views: Set<String> = [
         "", "graph", "component", "components", "targets", "live", "configuration", "flags", "runtime", "support",
-        "clustering", "remotecfg",
+        "clustering", "remotecfg", "explain",
     ]
 
     var router: HTTPRouter {
@@ -119,6 +119,11 @@ struct ConsolePages: Sendable {
             }
             return .json(.ok, Array(PipelineJSON.metrics(of: component, services).utf8))
         }
+        let explain: HTTPRouter.Route = { request in
+            await ExplainPage.answer(request, runtime: runtime, clock: services.clock)
+        }
+        router.on(.get, api + "explain", explain)
+        router.on(.post, api + "explain", explain)
         router.on(.get, api + "status") { _ in .json(.ok, Array(StatusJSON.process(settings, services).utf8)) }
         router.on(.get, api + "configuration") { _ in
             .json(.ok, Array(StatusJSON.configuration(runtime.lastLoad, digest: runtime.runningDigest).utf8))

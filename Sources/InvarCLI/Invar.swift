@@ -14,7 +14,8 @@ package struct Invar: AsyncParsableCommand {
             """,
         version: "invar, version \(version) (runs Alloy configuration)",
         subcommands: [
-            RunCommand.self, FormatCommand.self, ValidateCommand.self, TopCommand.self, CompletionCommand.self,
+            RunCommand.self, FormatCommand.self, ValidateCommand.self, ExplainCommand.self, TopCommand.self,
+            CompletionCommand.self,
         ])
 
     /// Commands of Alloy that are not there yet.
@@ -22,7 +23,8 @@ package struct Invar: AsyncParsableCommand {
 
     package init() {}
 
-    /// Parses the process's arguments and runs the command. Exit codes are Alloy's: 0, or 1 for every failure.
+    /// Parses the process's arguments and runs the command. Exit codes are Alloy's: 0, or 1 for every failure;
+    /// `explain` has one more for an item that is dropped.
     package static func start() async -> Never {
         let arguments = FlagSpelling.spelledOut(Array(CommandLine.arguments.dropFirst()))
         if let first = arguments.first, missingCommands.contains(first) {
@@ -40,6 +42,8 @@ package struct Invar: AsyncParsableCommand {
         } catch let failure as CommandFailure {
             if !failure.message.isEmpty { writeError(failure.message) }
             Glibc.exit(1)
+        } catch let code as ExitCode {
+            Glibc.exit(code.rawValue)
         } catch {
             let code = exitCode(for: error)
             if code.isSuccess { exit(withError: error) }

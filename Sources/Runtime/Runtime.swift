@@ -125,6 +125,14 @@ package final class Runtime: Sendable {
     /// The books of every component there is or was; what left the graph counts on under its ID.
     package func ledger() -> [LedgerStatement] { directory.ledgers }
 
+    /// What `item` meets: from component `id` on, or from every component where it can enter. Nothing is moved, counted
+    /// or changed, and nothing need run.
+    package func explain(_ item: ExplainedItem, at id: String? = nil) async throws(ExplainError) -> ExplainReport {
+        var walk = ExplainWalk(item, await supervisor.explainGraph())
+        try walk.follow(at: id)
+        return walk.report
+    }
+
     /// The components of one module and the edges data takes between them.
     package func graph(of moduleID: String = "") -> GraphView {
         GraphView(directory.all.filter { $0.isComponent && $0.moduleID == moduleID })

@@ -72,7 +72,7 @@ extension RelabelRule {
     }
 
     /// The values of the source labels with separators between; a missing label counts as empty.
-    private func join(_ labels: LabelSetBuilder, into joined: inout [UInt8]) {
+    func join(_ labels: LabelSetBuilder, into joined: inout [UInt8]) {
         joined.removeAll(keepingCapacity: true)
         for (index, name) in sourceBytes.enumerated() {
             if index > 0 { joined.append(contentsOf: separatorBytes) }

@@ -65,9 +65,13 @@ final class ConsoleHarness: Sendable {
     /// How often the configuration was asked to be loaded again.
     var reloadCount: Int { counting.count.withLock { $0 } }
 
-    func send(_ method: HTTPMethod = .get, _ target: String, _ fields: HTTPFields = [:]) async throws -> Answer {
+    func send(
+        _ method: HTTPMethod = .get, _ target: String, _ fields: HTTPFields = [:], body: [UInt8]? = nil
+    ) async throws -> Answer {
         let url = try url(target)
-        let response = try await client.send(HTTPClientRequest(method, url, fields: fields))
+        var request = HTTPClientRequest(method, url, fields: fields)
+        request.body = body
+        let response = try await client.send(request)
         return Answer(
             status: response.status.code, fields: response.fields,
             text: String(decoding: try await response.collect(), as: UTF8.self))

@@ -16,6 +16,7 @@ import cases_balancing
 import cases_console
 import cases_derived
 import cases_docker
+import cases_explain
 import cases_kubernetes
 import cases_logs
 import cases_metrics
@@ -32,7 +33,7 @@ def all_cases():
     for module in (
         cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_otel_logs, cases_protocols,
         cases_derived, cases_outputs, cases_balancing, cases_kubernetes, cases_docker,
-        cases_console,
+        cases_console, cases_explain,
     ):
         for name, case in list(vars(module).items()):
             if name.startswith("case_"):

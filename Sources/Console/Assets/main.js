@@ -8,6 +8,7 @@ import { componentView } from "./page-component.js";
 import { componentsView } from "./page-components.js";
 import { targetsView } from "./page-targets.js";
 import { liveView } from "./page-live.js";
+import { explainView } from "./page-explain.js";
 import { configurationView, flagsView, runtimeView, supportView } from "./page-system.js";
 
 const views = [
@@ -15,6 +16,7 @@ const views = [
     { path: "components", title: "Components", show: componentsView, also: ["component", "remotecfg"] },
     { path: "targets", title: "Targets", show: targetsView },
     { path: "live", title: "Live data", show: liveView },
+    { path: "explain", title: "Explain", show: explainView },
     { path: "configuration", title: "Configuration", show: configurationView },
     { path: "runtime", title: "Runtime", show: runtimeView, also: ["clustering"] },
     { path: "flags", title: "Flags", show: flagsView },

@@ -56,3 +56,14 @@ package final class DiscoveryRelabel: Component {
         context.export(Exports(output: output, rules: RelabelRules(settings.rules)))
     }
 }
+
+extension DiscoveryRelabel: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .target else { return nil }
+        var explanation = Explanation()
+        if let left = explanation.relabel(item, by: arguments.current.rules) {
+            explanation.results = [Explanation.Result(left, .targets("output"))]
+        }
+        return explanation
+    }
+}

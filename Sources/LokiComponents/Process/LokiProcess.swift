@@ -47,8 +47,8 @@ package final class LokiProcess: Component {
     private static let retryInterval = Duration.milliseconds(250)
     private static let stopAttempts = 20
 
-    private let arguments: Live<Arguments>
-    private let context: Context<Exports>
+    let arguments: Live<Arguments>
+    let context: Context<Exports>
     private let receiver: Receiver<LogBatch>
     private let services: StageServices
     private let held: Holding

@@ -139,6 +139,19 @@ package final class LokiRelabel: Component {
     }
 }
 
+extension LokiRelabel: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .log else { return nil }
+        let settings = arguments.current
+        var explanation = Explanation()
+        let left = explanation.relabel(item, by: settings.rules)
+        if let left = explanation.endUnlabelled(left) {
+            explanation.results = [Explanation.Result(left, .receivers(settings.forwardTo.owners))]
+        }
+        return explanation
+    }
+}
+
 /// Replaces the label sets of a batch.
 enum LogBatchStreams {
     /// Gives stream `i` the labels `labels[i]`, joining streams that become equal; nil drops a stream's entries. Returns

@@ -20,8 +20,8 @@ package final class LokiSourceFile: Component {
     /// Files whose lines share a batch.
     private static let filesPerBatch = 64
 
-    private let arguments: Live<Arguments>
-    private let context: Context<NoValues>
+    let arguments: Live<Arguments>
+    let context: Context<NoValues>
     private let positions: Positions
     /// What was known of files when the component was made.
     private let earlierFiles: EarlierFiles

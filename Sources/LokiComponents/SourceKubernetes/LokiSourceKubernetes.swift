@@ -15,8 +15,8 @@ package final class LokiSourceKubernetes: Component {
     package static let spec = ComponentSpec(
         "loki.source.kubernetes", .generallyAvailable, "Follows the logs of containers through the Kubernetes API.")
 
-    private let arguments: Live<Arguments>
-    private let context: Context<NoValues>
+    let arguments: Live<Arguments>
+    let context: Context<NoValues>
     private let tails: ContainerTails
     private let warned = Mutex<ForeignNodes?>(nil)
 

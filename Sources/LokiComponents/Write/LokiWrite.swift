@@ -27,7 +27,7 @@ package final class LokiWrite: Component {
         var externalLabels: LabelSet
     }
 
-    private let arguments: Live<Arguments>
+    let arguments: Live<Arguments>
     private let context: Context<LogsReceiverExports>
     private let session = Mutex<Session?>(nil)
 

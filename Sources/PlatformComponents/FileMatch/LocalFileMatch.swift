@@ -14,7 +14,7 @@ package final class LocalFileMatch: Component {
         "local.file_match", .generallyAvailable, "Finds the files that match the patterns of targets.")
 
     package struct Arguments: Block {
-        let pathTargets: [Target]
+        var pathTargets: [Target]
         let syncPeriod: Duration
         let ignoreOlderThan: Duration
 
@@ -38,8 +38,8 @@ package final class LocalFileMatch: Component {
         }
     }
 
-    private let arguments: Live<Arguments>
-    private let context: Context<Exports>
+    let arguments: Live<Arguments>
+    let context: Context<Exports>
     private let warnings: LogLimiter
 
     package init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws {
@@ -144,7 +144,7 @@ struct FileSearch {
         }
     }
 
-    private func isTooOld(_ status: stat) -> Bool {
+    func isTooOld(_ status: stat) -> Bool {
         guard settings.ignoreOlderThan != .zero else { return false }
         let (seconds, overflow) = Int64(status.st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
         if overflow { return false }

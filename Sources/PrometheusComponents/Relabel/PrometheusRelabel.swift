@@ -130,3 +130,16 @@ package final class PrometheusRelabel: Component {
         }
     }
 }
+
+extension PrometheusRelabel: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .metric else { return nil }
+        let settings = arguments.current
+        var explanation = Explanation()
+        let left = explanation.relabel(item, by: settings.rules)
+        if let left = explanation.endUnlabelled(left) {
+            explanation.results = [Explanation.Result(left, .receivers(settings.forwardTo.owners))]
+        }
+        return explanation
+    }
+}

@@ -87,14 +87,7 @@ final class EndpointWriter: Sendable {
         if external.isEmpty, rules.isEmpty { return nil }
         return SeriesMapper(account: memory) { labels, scratch in
             var labels = labels
-            if !external.isEmpty {
-                scratch.reset(to: labels)
-                external.forEach { name, value in
-                    let isTaken = scratch.withValue(of: name) { $0 != nil }
-                    if !isTaken { scratch.set(name, to: value) }
-                }
-                labels = scratch.finish()
-            }
+            if !external.isEmpty { labels = ExternalLabels.added(external, to: labels, &scratch) }
             guard let changed = rules.apply(to: labels, scratch: &scratch), !changed.isEmpty else { return nil }
             return changed
         }

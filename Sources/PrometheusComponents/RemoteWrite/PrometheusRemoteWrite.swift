@@ -44,7 +44,7 @@ package final class PrometheusRemoteWrite: Component {
         }
     }
 
-    private let arguments: Live<Arguments>
+    let arguments: Live<Arguments>
     private let context: Context<Exports>
     private let receiver: Receiver<MetricBatch>
     private let environment: EndpointEnvironment

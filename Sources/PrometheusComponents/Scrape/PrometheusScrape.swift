@@ -53,7 +53,7 @@ package final class PrometheusScrape: Component {
         }
     }
 
-    private let pool: ScrapePool
+    let pool: ScrapePool
 
     package init(_ arguments: Live<Arguments>, _ context: Context<NoValues>) throws {
         pool = ScrapePool(arguments, context)

@@ -20,6 +20,9 @@ protocol Stage: AnyObject {
     /// Processes the current entry of `work`.
     func run(_ work: inout Work) -> Verdict
 
+    /// Whether what becomes of an entry follows from the entry and the configuration alone.
+    var isPredictable: Bool { get }
+
     /// When a held entry falls due, in monotonic nanoseconds; nil when nothing waits.
     var nextDeadline: Int64? { get }
 
@@ -28,6 +31,7 @@ protocol Stage: AnyObject {
 }
 
 extension Stage {
+    var isPredictable: Bool { true }
     var nextDeadline: Int64? { nil }
     func takeHeld(dueAt now: Int64?, _ work: inout Work) -> [HeldEntry] { [] }
 }
@@ -45,13 +49,27 @@ final class Program {
     let names: [[UInt8]]
     /// Whether a stage asks for all values, so that those nobody names must be kept too.
     let keepsAllValues: Bool
+    /// By stage, its place among the blocks `stage.*`, from the outside in.
+    private let paths: [[Int]]
 
     init(_ configurations: [any StageConfiguration], _ services: StageServices) {
         var builder = ProgramBuilder(services)
-        for configuration in configurations { configuration.add(to: &builder) }
+        builder.add(configurations)
         stages = builder.stages
+        paths = builder.paths
         names = builder.names
         keepsAllValues = builder.keepsAllValues
+    }
+
+    /// Where a stage is written.
+    func path(of position: Int) -> RulePath? {
+        guard paths.indices.contains(position), let first = paths[position].first else { return nil }
+        return paths[position].dropFirst().reduce(RulePath("stage.", first)) { $0.inside("stage.", $1) }
+    }
+
+    /// Whether the stages of the stage at `position` follow it.
+    func holdsStages(_ position: Int) -> Bool {
+        paths.indices.contains(position + 1) && paths[position + 1].count > paths[position].count
     }
 
     /// The number of a value's name, or nil when the configuration does not mention it.
@@ -67,6 +85,8 @@ final class Program {
 struct ProgramBuilder {
     let services: StageServices
     private(set) var stages: [any Stage] = []
+    fileprivate(set) var paths: [[Int]] = []
+    private var path: [Int] = []
     fileprivate(set) var names: [[UInt8]] = []
     /// Set by a stage that asks for all values.
     var keepsAllValues = false
@@ -76,7 +96,19 @@ struct ProgramBuilder {
     /// The number of the stage added next: where in the program it stands.
     var position: Int { stages.count }
 
-    mutating func append(_ stage: any Stage) { stages.append(stage) }
+    mutating func append(_ stage: any Stage) {
+        stages.append(stage)
+        paths.append(path)
+    }
+
+    /// Adds the stages of one pipeline: the component's, or those inside a stage.
+    mutating func add(_ configurations: [any StageConfiguration]) {
+        for (index, configuration) in configurations.enumerated() {
+            path.append(index)
+            configuration.add(to: &self)
+            path.removeLast()
+        }
+    }
 
     /// The number of the value called `name`.
     mutating func slot(_ name: String) -> Int {

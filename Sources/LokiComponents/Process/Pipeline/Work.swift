@@ -31,6 +31,9 @@ struct Work: ~Copyable {
     var captures = RegularExpression.Captures()
     var builder = LabelSetBuilder()
 
+    /// Notes what the stages do; nil but for explanations.
+    var trace: WorkTrace?
+
     private(set) var outputs: [TimedBatch] = []
     private var output = LogBatch()
     /// Monotonic nanoseconds before which entries now leaving must not be forwarded.
@@ -99,7 +102,13 @@ struct Work: ~Copyable {
     private mutating func run(from start: Int) {
         var position = start
         while position < program.stages.count {
-            switch program.stages[position].run(&self) {
+            let verdict: Verdict
+            if let trace {
+                verdict = runTraced(position, trace)
+            } else {
+                verdict = program.stages[position].run(&self)
+            }
+            switch verdict {
             case .next: position += 1
             case .jump(let place): position = place
             case .stop: return

@@ -170,7 +170,7 @@ struct MatchArguments: Block, StageConfiguration {
         guard let selector else { return }
         let stage = MatchStage(selector, dropReason: action == "drop" ? reason : nil)
         program.append(stage)
-        for inner in stages { inner.add(to: &program) }
+        program.add(stages)
         stage.end = program.position
     }
 }
@@ -235,6 +235,7 @@ struct SamplingArguments: Block, StageConfiguration {
 }
 
 private final class SamplingStage: Stage {
+    var isPredictable: Bool { false }
     private let boundary: UInt64
     private let reason: String
     private var state = UInt64.random(in: .min ... .max)
@@ -310,6 +311,7 @@ private struct TokenBucket {
 
 private final class LimitStage: Stage {
     private static let reason = "ratelimit_drop_stage"
+    var isPredictable: Bool { false }
 
     private let rate: Double
     private let burst: Double
