@@ -18,6 +18,8 @@ JOBS = ["aistore", "integrations/cadvisor", "kube-state-metrics", "node-exporter
 LOCAL_METRICS = "9090/api/v1/otlp/v1/metrics"
 REMOTE_METRICS = "8443/m/v1/metrics"
 REMOTE_LOGS = "8443/l/v1/logs"
+MUTUAL_METRICS = "8443/v1/metrics"
+MUTUAL_LOGS = "8443/v1/logs"
 
 
 def namespaces_are_allowed():
@@ -96,3 +98,27 @@ def case_pipeline_in_a_cluster():
     check_metrics(prod, REMOTE_METRICS, "cluster-1")
     check_remote_logs(prod)
     equal((sorted(prod["points"]), prod["pushes"]), ([REMOTE_METRICS, LOCAL_METRICS], []), "prod writes to both")
+
+
+def case_mutual_tls_in_a_cluster():
+    if not namespaces_are_allowed():
+        raise Skip("namespaces of its own need root")
+    binary()
+    reports = {}
+    run("mtls", reports)
+    report = reports["mtls"]
+    expect("failure" not in report, report.get("failure"))
+    for what in ("metrics", "logs", "running"):
+        expect(report[what], f"{what} are missing\n{report['log']}")
+    equal(report["status"], 0, "exit status")
+    check_metrics({"points": report["points"]}, MUTUAL_METRICS, "cluster-1")
+    expect(report["accepted"], "the server refused the collector's first certificate")
+    expect(report["refused"], "a client without a certificate was answered")
+    expect(report["shut_out"], "the collector never tried while the server had another authority")
+    expect(report["rotated"], f"the new certificate is not used\n{report['log']}")
+    equal(report["clients"], ["collector-first", "collector-second"], "clients by their certificates")
+    lines = sorted(line for _, line, *_ in report["records"][MUTUAL_LOGS])
+    wanted = [f"{text} {number}" for text in ("I line", "dns", "I late") for number in range(5)]
+    equal(lines, sorted(wanted), "lines, each once")
+    equal(sorted(report["points"]), [MUTUAL_METRICS], "where metrics went")
+    expect("PRIVATE KEY" not in report["log"], "a key is in the log")

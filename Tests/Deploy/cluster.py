@@ -4,6 +4,8 @@
 Runs in mount and network namespaces of its own (`unshare -m -n`), where the names and ports the configuration has are
 free to be taken: an API server that the program finds as from inside a pod, the cluster's own Prometheus and Loki, the
 remote destination with its token server. Prints what arrived as JSON. Usage: cluster.py ENVIRONMENT PROGRAM DIRECTORY
+
+The environment `mtls` is `default` with a remote destination that knows its clients by their certificates.
 """
 
 import collections
@@ -26,6 +28,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "EndToEnd")]
 
 import kubernetes
 import wire
+from certificates import Authority, MutualServer, common_name
 from exposition import Targets, counting
 from helmfile import Deployment
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -43,8 +46,9 @@ ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 class World:
     """Every server but the API's, and what they were sent."""
 
-    def __init__(self):
+    def __init__(self, certificates=None):
         self.lock = threading.Lock()
+        self.clients = []
         self.metrics = collections.defaultdict(list)
         self.logs = collections.defaultdict(list)
         self.pushes = []
@@ -59,6 +63,8 @@ class World:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
+                if isinstance(self.server, MutualServer):
+                    world.see(common_name(self.connection))
                 answer = world.take(self.server.server_address[1], self.path, self.headers, body)
                 self.send_response(200)
                 self.send_header("content-length", str(len(answer)))
@@ -69,8 +75,17 @@ class World:
                 pass
 
         for port in (REMOTE, PROMETHEUS, LOKI):
-            server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+            if port == REMOTE and certificates:
+                server = self.remote = MutualServer(("127.0.0.1", port), Handler, *certificates)
+            else:
+                server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
             threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def see(self, client):
+        """Clients by their certificates, in the order they came."""
+        with self.lock:
+            if not self.clients or self.clients[-1] != client:
+                self.clients.append(client)
 
     def take(self, port, path, headers, body):
         with self.lock:
@@ -159,7 +174,70 @@ def secret(generation):
         "azure_token_url": f"http://127.0.0.1:{REMOTE}/token/{generation}", "unknown": "key"})
 
 
-def fill(api, port):
+class Identities:
+    """Two authorities, each with a certificate of the remote server and one for the collector."""
+
+    def __init__(self, directory):
+        self.of = {}
+        for generation in ("first", "second"):
+            authority = Authority(directory, f"authority-{generation}")
+            server = authority.sign(f"server-{generation}", "127.0.0.1")
+            client = authority.sign(f"collector-{generation}")
+            self.of[generation] = (authority, server, client)
+
+    def server(self, generation):
+        authority, server, _ = self.of[generation]
+        return authority.certificate, *server
+
+    def secret(self, generation):
+        authority, _, client = self.of[generation]
+        texts = {}
+        for key, path in zip(("ca.crt", "tls.crt", "tls.key"), (authority.certificate, *client)):
+            with open(path) as file:
+                texts[key] = file.read()
+        return kubernetes.secret("monitoring", "alloy-secret", texts)
+
+
+def is_refused_without_certificate(directory, world):
+    """A client that knows the server but has no certificate of its own gets no answer, and the server says why."""
+    context = ssl.create_default_context(cafile=f"{directory}/authority-first.crt")
+    try:
+        with socket.create_connection(("127.0.0.1", REMOTE), timeout=30) as plain:
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+                connection.sendall(b"POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+                if connection.recv(1):
+                    return False
+    except OSError:
+        pass
+    return "did not return a certificate" in world.remote.refused.get(timeout=30)
+
+
+def deployment(environment):
+    """What is rendered for an environment of the cluster."""
+    if environment == "mtls":
+        return Deployment(sets=(
+            "scrape.https=false", f"remote.endpoint=https://127.0.0.1:{REMOTE}", "remote.secret=alloy-secret",
+            "remote.auth_type=mtls", "remote.label=cluster-1", "local.endpoint=", "local.logsEndpoint="))
+    return Deployment(environment, {
+        "CLUSTER_LABEL": "cluster-1", "REMOTE_AUTH_SECRET": "alloy-secret", "REMOTE_AUTH_SCOPE": "scope",
+        "LOKI_ENDPOINT_PANOPTES": f"http://127.0.0.1:{REMOTE}/l",
+        "MIMIR_ENDPOINT_PANOPTES": f"http://127.0.0.1:{REMOTE}/m",
+    })
+
+
+def rotate_certificates(api, world, identities, report):
+    """The server changes its authority first, so that nothing gets through until the collector changes as well."""
+    world.remote.trust(*identities.server("second"))
+    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    for number in range(LINES):
+        api.log("ais", "target-0", "ais-node", f"{now}.{500 + number:09d}Z", f"I late {number}")
+    report["shut_out"] = wait_until(lambda: not world.remote.refused.empty())
+    api.delete("secrets", "monitoring", "alloy-secret")
+    api.put("secrets", identities.secret("second"))
+    report["rotated"] = wait_until(lambda: len(world.lines(f"{REMOTE}/v1/logs")) >= 3 * LINES)
+
+
+def fill(api, port, credentials):
     """Pods of this node and of another, and lines of theirs."""
     def put(namespace, name, labels, containers, node=NODE):
         api.put("pods", kubernetes.pod(namespace, name, node, "127.0.0.1", labels, containers))
@@ -175,25 +253,21 @@ def fill(api, port):
         api.log("kube-system", "coredns-0", "coredns", f"{now}.{number:09d}Z", f"dns {number}")
         api.log("kube-system", "coredns-0", "coredns", f"{now}.{number:09d}Z",
                 "[WARNING] No files matching import glob pattern: /etc/x")
-    api.put("secrets", secret("first"))
+    api.put("secrets", credentials)
 
 
 def main(environment, program, directory):
     prepare(directory)
-    world = World()
+    identities = Identities(directory) if environment == "mtls" else None
+    world = World(identities and identities.server("first"))
     with Targets({"metrics": counting(3)}) as targets, kubernetes.Api("sesame") as api:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(f"{ACCOUNT}/ca.crt", f"{directory}/key.pem")
         api.server.socket = context.wrap_socket(api.server.socket, server_side=True)
-        fill(api, targets.port)
-        variables = {
-            "CLUSTER_LABEL": "cluster-1", "REMOTE_AUTH_SECRET": "alloy-secret", "REMOTE_AUTH_SCOPE": "scope",
-            "LOKI_ENDPOINT_PANOPTES": f"http://127.0.0.1:{REMOTE}/l",
-            "MIMIR_ENDPOINT_PANOPTES": f"http://127.0.0.1:{REMOTE}/m",
-        }
+        fill(api, targets.port, identities.secret("first") if identities else secret("first"))
         configuration = f"{directory}/config.alloy"
         with open(configuration, "w") as file:
-            file.write(Deployment(environment, variables).configuration())
+            file.write(deployment(environment).configuration())
         with open(f"{directory}/log", "w") as log:
             collector = subprocess.Popen(
                 [program, "run", configuration, f"--storage.path={directory}/data",
@@ -202,18 +276,24 @@ def main(environment, program, directory):
                      "KUBERNETES_SERVICE_PORT": str(api.port)},
                 stderr=log)
         local, remote = f"{PROMETHEUS}/api/v1/otlp/v1/metrics", f"{REMOTE}/m/v1/metrics"
-        wanted = [where for where, names in ((local, ("local", "prod")), (remote, ("remote", "prod")))
+        wanted = [where for where, names in ((local, ("local", "prod")), (remote, ("remote", "prod")),
+                                             (f"{REMOTE}/v1/metrics", ("mtls",)))
                   if environment in names]
         report = {"metrics": all(wait_until(lambda where=where: JOBS <= world.jobs(where)) for where in wanted)}
         if environment == "local":
             report["logs"] = wait_until(lambda: len(world.pushes) >= 2 * LINES)
         else:
-            report["logs"] = wait_until(lambda: len(world.lines(f"{REMOTE}/l/v1/logs")) >= 2 * LINES)
+            where = f"{REMOTE}/v1/logs" if identities else f"{REMOTE}/l/v1/logs"
+            report["logs"] = wait_until(lambda: len(world.lines(where)) >= 2 * LINES)
         if environment == "remote":
             # The Secret is away for a moment, as `kubectl delete` and `create` leave it.
             api.delete("secrets", "monitoring", "alloy-secret")
             api.put("secrets", secret("second"))
             report["rotated"] = wait_until(lambda: world.tokens["Bearer second"] > 0)
+        if identities:
+            report["accepted"] = world.remote.refused.empty()
+            report["refused"] = is_refused_without_certificate(directory, world)
+            rotate_certificates(api, world, identities, report)
         report["running"] = collector.poll() is None
         collector.send_signal(signal.SIGTERM)
         report["status"] = collector.wait(60)
@@ -227,6 +307,7 @@ def main(environment, program, directory):
     report["pushes"] = world.pushes
     report["tokens"] = dict(world.tokens)
     report["credentials"] = world.credentials
+    report["clients"] = world.clients
     print(json.dumps(report, default=str))
 
 

@@ -197,4 +197,44 @@ struct ReceiverExporterTests {
         #expect(failure?.isRetryable == true)
         #expect(harness.finish() == [])
     }
+
+    @Test("What waits for a destination goes to the new one when the arguments change", arguments: [true, false])
+    func changedDestination(isBatching: Bool) throws {
+        let (receiver, _, http) = try receiver()
+        let harness = ComponentHarness(OtelcolExporterOTLPHTTP.self, label: "out")
+        func body(_ address: String) -> String {
+            let batching = isBatching ? "batch {\nflush_timeout = \"1ms\"\nmin_size = 1\n}" : ""
+            return """
+                client { endpoint = "http://\(address)" }
+                sending_queue {
+                    num_consumers = 2
+                    \(batching)
+                }
+                retry_on_failure { initial_interval = "100s" }
+                """
+        }
+        // Nobody listens on the port of discard, as a rule.
+        #expect(harness.start(body("127.0.0.1:9")) == [])
+        let input: Receiver<OTLPBatch> = try #require(harness.export("input"))
+        for line in ["a", "b", "c", "d"] {
+            try harness.run { try await input.consume(PipelineTests.logs([line])) }
+        }
+        #expect(harness.update(body(http)) == [])
+        #expect(
+            harness.settle(until: {
+                receiver.settle()
+                return receiver.otlp.itemCount >= 4
+            }))
+        #expect(Set(PipelineTests.lines(receiver.otlp.batches)) == ["a", "b", "c", "d"])
+        #expect(
+            harness.settle(until: {
+                receiver.settle()
+                return harness.instance.ledger.statement.heldItems == 0
+            }))
+        #expect(harness.instance.ledger.statement.outgoing == 4)
+        #expect(harness.instance.ledger.statement.dropped.isEmpty)
+        #expect(harness.metric("otelcol_exporter_send_failed_log_records_total") == 0)
+        #expect(harness.finish() == [])
+        #expect(receiver.finish() == [])
+    }
 }

@@ -39,3 +39,10 @@ package enum ExportError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 }
+
+/// The pipeline that follows one, if there is to be one.
+struct ExportSuccessor: Sendable {
+    /// Whether the end of the pipeline is the beginning of another.
+    var isExpected: @Sendable () -> Bool
+    var take: @Sendable (ExportEntry) -> Void
+}

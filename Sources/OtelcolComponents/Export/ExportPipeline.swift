@@ -21,11 +21,16 @@ final class ExportPipeline: Sendable {
     private let holding: Holding
     private let lanes: [ExportLane]
     private let isStopping = Mutex(false)
+    private let hasGivenUp = Mutex(false)
+    private let successor: ExportSuccessor?
 
+    /// `successor` is given what waits in memory and the destination no longer takes before the end.
     init(
         queue: SendingQueue, retry: RetryOnFailure, destination: any ExportDestination,
-        context: Context<InputExports>, exporter: String, holding: String = "sending_queue"
+        context: Context<InputExports>, exporter: String, holding: String = "sending_queue",
+        successor: ExportSuccessor? = nil
     ) {
+        self.successor = successor
         self.queue = queue
         self.retry = retry
         self.destination = destination
@@ -68,6 +73,11 @@ final class ExportPipeline: Sendable {
             holding.subtract(count)
             throw error
         }
+    }
+
+    /// Takes over what an earlier pipeline of the component handed on, before anything else; it may exceed the capacity.
+    func adopt(_ entries: [ExportEntry]) {
+        for entry in entries { lane(of: entry.batch).queue.adopt(entry) }
     }
 
     private func lane(of batch: OTLPBatch) -> ExportLane { lanes[Int(batch.kind.rawValue)] }
@@ -212,7 +222,12 @@ final class ExportPipeline: Sendable {
     }
 
     private func serve(_ lane: ExportLane) async {
-        if let log = lane.log { return await serveDisk(lane, log) }
+        async let adopted: Void = serveMemory(lane)
+        if let log = lane.log { await serveDisk(lane, log) }
+        await adopted
+    }
+
+    private func serveMemory(_ lane: ExportLane) async {
         await withTaskGroup(of: Void.self) { group in
             var running = 0
             while true {
@@ -254,13 +269,23 @@ final class ExportPipeline: Sendable {
     }
 
     private func deliver(_ entries: [ExportEntry]) async {
+        if hasGivenUp.withLock({ $0 }), let successor { return entries.forEach(successor.take) }
         if queue.batching == nil, entries.count == 1, let entry = entries.first {
-            return entry.settled(await send(entry.batch))
+            return settle(entry, await send(entry.batch))
         }
         for group in Self.groups(of: entries.map(\.batch)) {
             let outcomes = await sendJoined(group.map { entries[$0].batch })
-            for (index, outcome) in zip(group, outcomes) { entries[index].settled(outcome) }
+            for (index, outcome) in zip(group, outcomes) { settle(entries[index], outcome) }
         }
+    }
+
+    private func settle(_ entry: ExportEntry, _ outcome: ExportOutcome) {
+        guard case .failed(.stopped, _) = outcome, let successor, successor.isExpected() else {
+            return entry.settled(outcome)
+        }
+        // What follows would fail as well, and each attempt may take its whole time.
+        hasGivenUp.withLock { $0 = true }
+        successor.take(entry)
     }
 
     /// Indices of the batches that may be sent as one: those whose clients make no difference.
@@ -438,7 +463,7 @@ final class ExportPipeline: Sendable {
                 }
                 // A sender that is cancelled waits for nothing any more: trying again would go round without a pause.
                 if Task.isCancelled || isStopping.withLock({ $0 }) {
-                    signal.failed.add(batch.itemCount)
+                    if successor?.isExpected() != true { signal.failed.add(batch.itemCount) }
                     return .failed(.stopped, message)
                 }
                 guard let wait = schedule.next(now: context.clock.monotonicNanoseconds, atLeast: after) else {

@@ -57,6 +57,15 @@ final class ExportQueue: Sendable {
         return true
     }
 
+    /// Takes a batch that has a place already, whatever the room. For the time before the queue is served.
+    func adopt(_ entry: ExportEntry) {
+        state.withLock { state in
+            state.entries.append(entry)
+            state.size += sizer.size(of: entry.batch)
+            gauge.set(state.size)
+        }
+    }
+
     /// Waits until there may be room, or the queue is closed, or the task is cancelled.
     func waitForRoom() async {
         let id = state.withLock { state in

@@ -6,7 +6,8 @@ import Telemetry
 /// The life of an exporter: its receiver and, while it runs, an ``ExportPipeline`` made from its arguments.
 ///
 /// A component keeps one, makes it in `init` and calls ``run(_:_:)`` from its `run`. When the settings change the old
-/// pipeline drains before the new one takes batches; until then senders are asked to come back.
+/// pipeline drains before the new one takes batches; until then senders are asked to come back. What the old destination
+/// no longer takes the new one is given, so that new credentials do not cost what waited for them.
 final class ExporterShell<Arguments: Sendable>: Sendable {
     /// What settings are made into.
     struct Made {
@@ -22,6 +23,7 @@ final class ExporterShell<Arguments: Sendable>: Sendable {
     private let arguments: Live<Arguments>
     private let context: Context<InputExports>
     private let pipeline = Mutex<ExportPipeline?>(nil)
+    private let leftovers = Mutex<[ExportEntry]>([])
 
     init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) {
         self.arguments = arguments
@@ -38,15 +40,22 @@ final class ExporterShell<Arguments: Sendable>: Sendable {
 
     /// Sends until cancelled. `settings` is what a change of makes everything anew; `make` connects nothing yet.
     func run<Settings: Equatable & Sendable>(
-        _ settings: @Sendable (Arguments) -> Settings,
+        _ settings: @escaping @Sendable (Arguments) -> Settings,
         _ make: @escaping @Sendable (Settings, Context<InputExports>) throws -> Made
     ) async throws {
-        try await arguments.whileCurrent(settings) { [self] settings in
-            let made = try make(settings, context)
+        defer {
+            for entry in takeLeftovers() { entry.settled(.failed(.stopped, "the exporter stopped")) }
+        }
+        try await arguments.whileCurrent(settings) { [self] current in
+            let made = try make(current, context)
             defer { made.close() }
             let next = ExportPipeline(
                 queue: made.queue, retry: made.retry, destination: made.destination, context: context,
-                exporter: context.componentID)
+                exporter: context.componentID,
+                successor: ExportSuccessor(
+                    isExpected: { [arguments] in settings(arguments.current) != current },
+                    take: { [self] entry in leftovers.withLock { $0.append(entry) } }))
+            next.adopt(takeLeftovers())
             do {
                 try await next.run { [self] isTaking in
                     pipeline.withLock { $0 = isTaking ? next : nil }
@@ -56,6 +65,13 @@ final class ExporterShell<Arguments: Sendable>: Sendable {
                 context.report(.unhealthy("\(error)"))
                 throw error
             }
+        }
+    }
+
+    private func takeLeftovers() -> [ExportEntry] {
+        leftovers.withLock { entries in
+            defer { entries = [] }
+            return entries
         }
     }
 }
