@@ -108,6 +108,7 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
         self.services = services
         self.observer = WeakObserver(observer)
         ledger = ComponentLedger(componentID: id)
+        services.liveData.connect(ledger)
     }
 
     var spec: ComponentSpec { C.spec }
@@ -188,6 +189,7 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
     func retire() {
         withdrawDemand()
         services.handlers.install(nil, for: componentID)
+        services.liveData.disconnect(ledger)
         state.withLock { state in
             state.component = nil
             state.live = nil

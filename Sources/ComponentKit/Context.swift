@@ -54,6 +54,13 @@ package struct Context<Exports: WritableBlock>: Sendable {
         Receiver(ledger: ledger)
     }
 
+    /// Where the component shows items by itself when somebody looks, in the place of what passes its edges: for
+    /// components that can say more. Make it in the initialiser.
+    package func makeLiveView() -> LiveView {
+        ledger.tap.replace()
+        return LiveView(hub: services.liveData, componentID: componentID)
+    }
+
     /// Serves pages below `/api/v0/component/<id>/` until the component is gone.
     package func serve(_ handler: @escaping ComponentHandlers.Handler) {
         services.handlers.install(handler, for: componentID)

@@ -33,6 +33,8 @@ package struct EngineServices: Sendable {
     package var executor: (any TaskExecutor)?
     /// What components share among each other, such as clients of the same server.
     package var shared = SharedInstances()
+    /// Where components that have targets list themselves.
+    package var scrapes = ScrapeDirectory()
 
     package init(
         clock: EngineClock, budget: MemoryBudget, slots: Slots, blocking: BlockingPool, eventLoops: EventLoops,

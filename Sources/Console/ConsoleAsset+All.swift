@@ -3,7 +3,7 @@
 
 extension ConsoleAsset {
     static let all: [ConsoleAsset] = [
-        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "0449c4d337fb028fb8b9", text: ###"""
+        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "2096d9978e572cd79df9", text: ###"""
 /* The console: one sheet, light and dark by the same names. */
 
 :root {
@@ -200,6 +200,18 @@ tr.bad td, td.bad { color: var(--bad); }
 .label > span { color: var(--accent); }
 .targets .wrap { min-width: 14rem; }
 .targets .error { color: var(--bad); font-size: .85rem; margin: .2rem 0 0; }
+.targets .next { display: block; }
+.targets tr.detail > td { background: var(--raised); }
+.target-detail { padding: .2rem 0 .6rem; }
+.target-detail h3 { margin: .9rem 0 .3rem; }
+.target-detail .error, .dropped .error { color: var(--bad); }
+.target-detail .tools { margin: .3rem 0; }
+.label-table th[scope="row"] { font-weight: 500; white-space: normal; }
+.targets .label-table tr + tr > * { border-top: 1px solid var(--line); }
+.targets .label-table tr > * { border-bottom: 0; }
+.label-table tr.changed td code { color: var(--accent); font-weight: 650; }
+.answer { max-height: 32rem; overflow: auto; font-size: .8rem; margin: .5rem 0; }
+.health-history td:first-child .kind { display: block; }
 tr.down td:first-child { box-shadow: inset 3px 0 var(--bad); }
 .pool { margin: 1rem 0; }
 .pool > summary { cursor: pointer; padding: .3rem 0 .6rem; overflow-wrap: anywhere; }
@@ -354,7 +366,10 @@ details > summary { cursor: pointer; }
     table.targets, table.targets tbody, table.targets tr, table.targets td { display: block; }
     table.targets tr { padding: .6rem .2rem; border-bottom: 1px solid var(--line); }
     table.targets td { border: 0; padding: .15rem .8rem; text-align: left; min-width: 0; max-width: none; }
-    table.targets td.number::before, table.targets td:nth-child(4)::before { content: attr(data-title) ": "; color: var(--quiet); }
+    table.targets tr.detail > td { padding: .3rem .4rem; }
+    table.label-table tr > * { display: block; padding: .1rem .3rem; }
+    table.label-table td::before { content: attr(data-title) ": "; color: var(--quiet); }
+    table.targets tr.target > td.number::before, table.targets tr.target > td:nth-child(4)::before { content: attr(data-title) ": "; color: var(--quiet); }
     table.components thead { display: none; }
     table.components, table.components tbody { display: block; }
     table.components tr { display: flex; flex-wrap: wrap; padding: .55rem .8rem; border-bottom: 1px solid var(--line); gap: .15rem .9rem; }
@@ -458,7 +473,55 @@ export function note(title, ...explanation) {
 }
 
 """###),
-        ConsoleAsset(name: "format.js", type: "text/javascript; charset=utf-8", tag: "64b1ffc2a7fae7535aa2", text: ###"""
+        ConsoleAsset(name: "dropped-targets.js", type: "text/javascript; charset=utf-8", tag: "e787c172275594ee19ae", text: ###"""
+// The targets that rules dropped before they were scraped: which rule, of which component.
+
+import { componentPath, h, link } from "./dom.js";
+import { full } from "./format.js";
+import { getJSON } from "./store.js";
+import { labelList } from "./target-detail.js";
+
+/** A section that asks when it is opened: finding out runs every rule on every target. */
+export function droppedTargets() {
+    const area = h("div");
+    const load = async () => {
+        again.disabled = true;
+        try {
+            area.replaceChildren(...parts(await getJSON("api/v0/console/targets/dropped")));
+        } catch (error) {
+            area.replaceChildren(h("p", { class: "error" }, `The dropped targets cannot be read: ${error.message}`));
+        }
+        again.disabled = false;
+    };
+    const again = h("button", { type: "button", onclick: load }, "Look again");
+    const section = h("details", {
+        class: "pool dropped", ontoggle: () => { if (section.open && area.children.length === 0) load(); },
+    }, h("summary", {}, h("b", {}, "Dropped targets")), h("p", { class: "tools" }, again,
+        h("span", { class: "kind" }, "Targets that relabel rules keep from being scraped, as the rules stand now.")), area);
+    return section;
+}
+
+function parts(answer) {
+    if (answer.total === 0) {
+        return [h("p", { class: "empty" }, "No rule drops a target now. If one is missing, the discovery has not found it: look at "
+            + "the exports of the discovery component.")];
+    }
+    const shown = answer.sources.reduce((sum, source) => sum + source.items.length, 0);
+    return [
+        h("p", {}, `${full(answer.total)} dropped`, shown < answer.total && `, the first ${full(shown)} are shown`),
+        ...answer.sources.map((source) => h("section", { class: "dropped-by" },
+            h("h3", {}, link(componentPath(source.component), {}, source.component), source.job && ` ${source.job}`,
+                `: ${full(source.total)}`),
+            source.items.length > 0 && h("div", { class: "scroll" }, h("table", { class: "rows targets" },
+                h("thead", {}, h("tr", {}, ["Rule", "Labels before the rules"].map((title) => h("th", { scope: "col" }, title)))),
+                h("tbody", {}, source.items.map((item) => h("tr", {},
+                    h("td", { class: "wrap" }, `rule ${item.number}: `, h("code", {}, item.rule)),
+                    h("td", {}, labelList(item.labels))))))))),
+    ];
+}
+
+"""###),
+        ConsoleAsset(name: "format.js", type: "text/javascript; charset=utf-8", tag: "28456acf8e5722168963", text: ###"""
 // Numbers with units, and times as people read them.
 
 const steps = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
@@ -542,7 +605,14 @@ export function ago(milliseconds, now = Date.now()) {
     return span(Math.floor(seconds)) + " ago";
 }
 
-/** `<moment-text at="MILLISECONDS">`: how long ago, kept current; the moment itself in the tooltip. */
+/** What is planned: how long until then. */
+export function ahead(milliseconds, now = Date.now()) {
+    const seconds = (milliseconds - now) / 1000;
+    return seconds < 1 ? "now" : "in " + span(Math.round(seconds));
+}
+
+/** `<moment-text at="MILLISECONDS">`: how long ago, or with `ahead` how long until then, kept current; the moment itself in
+ * the tooltip. */
 class MomentText extends HTMLElement {
     static observedAttributes = ["at"];
     static all = new Set();
@@ -558,7 +628,7 @@ class MomentText extends HTMLElement {
 
     refresh() {
         const at = Number(this.getAttribute("at"));
-        const text = at > 0 ? ago(at) : "never";
+        const text = at > 0 ? (this.hasAttribute("ahead") ? ahead : ago)(at) : "never";
         if (this.textContent !== text) this.textContent = text;
         const title = at > 0 ? absolute(at) : "";
         if (this.title !== title) this.title = title;
@@ -569,12 +639,387 @@ customElements.define("moment-text", MomentText);
 setInterval(() => { for (const element of MomentText.all) element.refresh(); }, 1000);
 
 """###),
-        ConsoleAsset(name: "graph-layout.js", type: "text/javascript; charset=utf-8", tag: "28567d059a2e4823a3f0", text: ###"""
-// A layered drawing, left to right: modules are drawn first and then placed as boxes, edges that enter or leave a box
-// do so through ports on its sides, edges over several columns keep a lane of their own in each.
-// After Sugiyama, Tagawa and Toda (1981): layers, order by barycentres, coordinates by isotonic regression.
+        ConsoleAsset(name: "graph-camera.js", type: "text/javascript; charset=utf-8", tag: "32227ddfa4e40e0b4cb2", text: ###"""
+// What part of the graph the window shows, and how wheels, fingers and keys move it.
+
+/** Moves `scene` within `element`. `onEmptyClick()` is called for a click beside everything and for Escape, `onFocus(id)`
+ * when the keyboard reaches a node outside of the window. */
+export class Camera {
+    /** The width and height of the drawing. */
+    size = { width: 0, height: 0 };
+    #transform = { x: 0, y: 0, scale: 1 };
+
+    constructor(element, scene, actions) {
+        this.element = element;
+        this.scene = scene;
+        this.#listen(actions);
+    }
+
+    #apply() {
+        const { x, y, scale } = this.#transform;
+        this.scene.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale.toFixed(4)})`);
+        this.element.classList.toggle("far", scale < 0.42);
+    }
+
+    zoom(factor, at) {
+        const area = this.element.getBoundingClientRect();
+        const point = at ?? { x: area.width / 2, y: area.height / 2 };
+        const before = this.#transform;
+        const scale = Math.min(2.5, Math.max(0.04, before.scale * factor));
+        const ratio = scale / before.scale;
+        this.#transform = { scale, x: point.x - (point.x - before.x) * ratio, y: point.y - (point.y - before.y) * ratio };
+        this.#apply();
+    }
+
+    pan(dx, dy) {
+        this.#transform.x += dx;
+        this.#transform.y += dy;
+        this.#apply();
+    }
+
+    /** Shows everything, but not smaller than `least`. */
+    fit(least = 0) {
+        const area = this.element.getBoundingClientRect();
+        if (area.width === 0 || this.size.width === 0) return;
+        const margin = area.width < 600 ? 14 : 32;
+        const whole = Math.min((area.width - 2 * margin) / this.size.width, (area.height - 2 * margin) / this.size.height);
+        const scale = Math.max(least, Math.min(1.15, whole));
+        const [width, height] = [this.size.width * scale, this.size.height * scale];
+        const isWide = area.width >= 600;
+        this.#transform = {
+            scale,
+            x: width <= area.width - margin ? (area.width - width) / 2 : margin,
+            y: height <= area.height - margin && isWide ? (area.height - height) / 2 : margin,
+        };
+        this.#apply();
+    }
+
+    /** Brings a point of the drawing to the middle, at a scale that can be read. */
+    center(point) {
+        const area = this.element.getBoundingClientRect();
+        const scale = Math.max(this.#transform.scale, 0.7);
+        this.#transform = { scale, x: area.width / 2 - point.x * scale, y: area.height / 2 - point.y * scale };
+        this.#apply();
+    }
+
+    #listen({ onEmptyClick, onFocus }) {
+        const pointers = new Map();
+        let moved = 0;
+        this.element.addEventListener("wheel", (event) => {
+            event.preventDefault();
+            const area = this.element.getBoundingClientRect();
+            const step = event.deltaMode === 1 ? event.deltaY * 20 : event.deltaY;
+            this.zoom(Math.exp(-step * 0.0016), { x: event.clientX - area.left, y: event.clientY - area.top });
+        }, { passive: false });
+        this.element.addEventListener("pointerdown", (event) => {
+            pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+            moved = 0;
+        });
+        this.element.addEventListener("pointermove", (event) => {
+            const last = pointers.get(event.pointerId);
+            if (!last) return;
+            const now = { x: event.clientX, y: event.clientY };
+            moved += Math.hypot(now.x - last.x, now.y - last.y);
+            if (moved < 4) return;
+            if (!this.element.hasPointerCapture(event.pointerId)) this.element.setPointerCapture(event.pointerId);
+            if (pointers.size === 1) this.pan(now.x - last.x, now.y - last.y);
+            if (pointers.size === 2) {
+                const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
+                const ratio = Math.hypot(now.x - other.x, now.y - other.y) /
+                    Math.max(1, Math.hypot(last.x - other.x, last.y - other.y));
+                const area = this.element.getBoundingClientRect();
+                this.zoom(ratio, { x: (now.x + other.x) / 2 - area.left, y: (now.y + other.y) / 2 - area.top });
+            }
+            pointers.set(event.pointerId, now);
+        });
+        for (const name of ["pointerup", "pointercancel"]) {
+            this.element.addEventListener(name, (event) => pointers.delete(event.pointerId));
+        }
+        this.element.addEventListener("click", () => { if (moved < 4) onEmptyClick(); });
+        this.element.addEventListener("keydown", (event) => {
+            const moves = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
+            if (moves[event.key]) this.pan(...moves[event.key]);
+            else if (event.key === "+" || event.key === "=") this.zoom(1.25);
+            else if (event.key === "-") this.zoom(0.8);
+            else if (event.key === "0") this.fit();
+            else if (event.key === "Escape") onEmptyClick();
+            else return;
+            event.preventDefault();
+        });
+        this.element.addEventListener("focusin", (event) => {
+            const node = event.target.closest?.(".node");
+            if (!node || !node.matches(":focus-visible")) return;
+            const [area, spot] = [this.element.getBoundingClientRect(), node.getBoundingClientRect()];
+            if (spot.left < area.left || spot.right > area.right || spot.top < area.top || spot.bottom > area.bottom) {
+                onFocus(node.dataset.id);
+            }
+        });
+    }
+}
+
+"""###),
+        ConsoleAsset(name: "graph-geometry.js", type: "text/javascript; charset=utf-8", tag: "c944d18dbfa4d52ff664", text: ###"""
+// The measures of a drawing, and the heights of its items: as near to their neighbours as the order of each column
+// allows, by isotonic regression.
 
 export const sizes = { width: 216, height: 66, rowGap: 22, columnGap: 76, padding: 18, title: 32 };
+
+/** Where an edge meets an item, from the item's top. */
+export function offset(stop) {
+    return stop.item.ports?.get(stop.port) ?? stop.item.height / 2;
+}
+
+/** Neighbours in the columns before and after, with where the edge meets them. */
+export function neighbours(lanes) {
+    const before = new Map();
+    const after = new Map();
+    const add = (map, key, entry) => {
+        if (!map.has(key)) map.set(key, []);
+        map.get(key).push(entry);
+    };
+    for (const lane of lanes) {
+        for (let index = 1; index < lane.stops.length; index += 1) {
+            const [left, right] = [lane.stops[index - 1], lane.stops[index]];
+            add(after, left.item, { own: left, other: right });
+            add(before, right.item, { own: right, other: left });
+        }
+    }
+    return { before, after };
+}
+
+function gap(upper, lower) {
+    return upper.isLane && lower.isLane ? 8 : upper.side && lower.side ? 8 : sizes.rowGap;
+}
+
+/** Heights: every item as near to its neighbours as its column's order allows. */
+export function coordinates(rows, lanes) {
+    const { before, after } = neighbours(lanes);
+    for (const row of rows) {
+        let y = 0;
+        for (const [index, item] of row.entries()) {
+            item.y = y;
+            y += item.height + (index + 1 < row.length ? gap(item, row[index + 1]) : 0);
+        }
+        for (const item of row) item.y -= y / 2;
+    }
+    for (let round = 0; round < 14; round += 1) {
+        const isForward = round % 2 === 0;
+        const indices = [...rows.keys()];
+        if (!isForward) indices.reverse();
+        for (const index of indices) {
+            const row = rows[index];
+            const wishes = row.map((item) => {
+                const near = round > 10
+                    ? [...before.get(item) ?? [], ...after.get(item) ?? []]
+                    : (isForward ? before : after).get(item) ?? [];
+                if (near.length === 0) return { y: item.y, weight: 0.2 };
+                const sum = near.reduce((total, entry) =>
+                    total + entry.other.item.y + offset(entry.other) - offset(entry.own), 0);
+                return { y: sum / near.length, weight: item.isLane ? 3 : 1 };
+            });
+            settle(row, wishes);
+        }
+    }
+}
+
+/** Least squares under the order of the column: neighbours that want the same room share it (pool adjacent violators). */
+function settle(row, wishes) {
+    const base = [];
+    let y = 0;
+    for (const [index, item] of row.entries()) {
+        base.push(y);
+        y += item.height + (index + 1 < row.length ? gap(item, row[index + 1]) : 0);
+    }
+    const blocks = [];
+    for (const [index, wish] of wishes.entries()) {
+        let block = { sum: (wish.y - base[index]) * wish.weight, weight: wish.weight, count: 1 };
+        while (blocks.length > 0) {
+            const above = blocks[blocks.length - 1];
+            if (above.sum / above.weight <= block.sum / block.weight) break;
+            blocks.pop();
+            block = {
+                sum: above.sum + block.sum, weight: above.weight + block.weight, count: above.count + block.count,
+            };
+        }
+        blocks.push(block);
+    }
+    let index = 0;
+    for (const block of blocks) {
+        for (let taken = 0; taken < block.count; taken += 1, index += 1) {
+            row[index].y = block.sum / block.weight + base[index];
+        }
+    }
+}
+
+"""###),
+        ConsoleAsset(name: "graph-layers.js", type: "text/javascript; charset=utf-8", tag: "c9ae581d199d38699c51", text: ###"""
+// The columns of a drawing: which item is in which, and the order within each with few crossings (by barycentres).
+
+import { neighbours, offset } from "./graph-geometry.js";
+
+/** Gives every item its column. */
+export function layers(cluster) {
+    const byID = new Map(cluster.items.map((item) => [item.id, item]));
+    const next = new Map(cluster.items.map((item) => [item.id, []]));
+    for (const link of cluster.links) next.get(link.from.id).push(link);
+    const state = new Map();
+    const sorted = [];
+    // Depth first with a stack of our own; an edge back into the stack closes a cycle and is drawn backwards.
+    for (const root of cluster.items) {
+        if (state.has(root.id)) continue;
+        state.set(root.id, "open");
+        const stack = [{ id: root.id, index: 0 }];
+        while (stack.length > 0) {
+            const top = stack[stack.length - 1];
+            const link = next.get(top.id)[top.index];
+            top.index += 1;
+            if (!link) {
+                state.set(top.id, "done");
+                sorted.unshift(top.id);
+                stack.pop();
+                continue;
+            }
+            const reached = state.get(link.to.id);
+            link.isReversed = reached === "open";
+            if (!reached) {
+                state.set(link.to.id, "open");
+                stack.push({ id: link.to.id, index: 0 });
+            }
+        }
+    }
+    const first = cluster.items.some((item) => item.side === "left") ? 1 : 0;
+    const forward = new Map(cluster.items.map((item) => [item.id, []]));
+    const incoming = new Map(cluster.items.map((item) => [item.id, 0]));
+    for (const link of cluster.links) {
+        const [from, to] = link.isReversed ? [link.to.id, link.from.id] : [link.from.id, link.to.id];
+        if (from === to) continue;
+        forward.get(from).push(to);
+        incoming.set(to, incoming.get(to) + 1);
+    }
+    for (const item of cluster.items) item.column = item.side === "left" ? 0 : first;
+    const queue = sorted.filter((id) => incoming.get(id) === 0);
+    const passed = [];
+    const open = new Map(incoming);
+    while (queue.length > 0) {
+        const id = queue.shift();
+        passed.push(id);
+        for (const to of forward.get(id)) {
+            byID.get(to).column = Math.max(byID.get(to).column, byID.get(id).column + 1);
+            open.set(to, open.get(to) - 1);
+            if (open.get(to) === 0) queue.push(to);
+        }
+    }
+    // Sources move next to what they feed.
+    for (const id of passed.reverse()) {
+        const item = byID.get(id);
+        if (item.side || incoming.get(id) > 0 || forward.get(id).length === 0) continue;
+        item.column = Math.max(first, Math.min(...forward.get(id).map((to) => byID.get(to).column)) - 1);
+    }
+    const last = Math.max(...cluster.items.map((item) => item.side === "right" ? 0 : item.column));
+    for (const item of cluster.items) if (item.side === "right") item.column = last + 1;
+    return cluster.items;
+}
+
+/** Rows of each column, with a place for every edge in every column it passes. */
+export function withLanes(cluster, items) {
+    const byID = new Map(items.map((item) => [item.id, item]));
+    const rows = [];
+    for (const item of items) (rows[item.column] ??= []).push(item);
+    for (let index = 0; index < rows.length; index += 1) rows[index] ??= [];
+    const lanes = cluster.links.map((link) => {
+        const ends = [{ item: byID.get(link.from.id), port: link.from.port },
+            { item: byID.get(link.to.id), port: link.to.port }];
+        const isReversed = ends[0].item.column > ends[1].item.column;
+        if (isReversed) ends.reverse();
+        const stops = [ends[0]];
+        for (let column = ends[0].item.column + 1; column < ends[1].item.column; column += 1) {
+            const lane = { id: null, width: 0, height: 6, column, isLane: true };
+            rows[column].push(lane);
+            stops.push({ item: lane });
+        }
+        stops.push(ends[1]);
+        return { key: link.key, stops, isReversed };
+    });
+    return { rows: rows.filter((row, index) => renumber(row, index)), lanes };
+}
+
+function renumber(row, index) {
+    for (const item of row) item.column = index;
+    return true;
+}
+
+/** Sorts each column so that few edges cross. */
+export function order(rows, lanes) {
+    const { before, after } = neighbours(lanes);
+    const number = () => { for (const row of rows) row.forEach((item, index) => { item.rank = index; }); };
+    const rank = (stop) => stop.item.rank + offset(stop) / Math.max(1, stop.item.height);
+    number();
+    let best = rows.map((row) => [...row]);
+    let fewest = crossings(rows, after, rank);
+    const rounds = lanes.length > 2000 ? 8 : 16;
+    for (let round = 0; round < rounds && fewest > 0; round += 1) {
+        const isForward = round % 2 === 0;
+        const indices = [...rows.keys()];
+        if (!isForward) indices.reverse();
+        for (const index of indices) {
+            const sides = isForward ? before : after;
+            for (const item of rows[index]) {
+                const near = sides.get(item);
+                item.weight = near ? near.reduce((sum, entry) => sum + rank(entry.other), 0) / near.length : item.rank;
+            }
+            rows[index].sort((a, b) => a.weight - b.weight || a.rank - b.rank);
+            rows[index].forEach((item, place) => { item.rank = place; });
+        }
+        const count = crossings(rows, after, rank);
+        if (count < fewest) {
+            fewest = count;
+            best = rows.map((row) => [...row]);
+        }
+    }
+    for (const [index, row] of best.entries()) rows[index] = row;
+    number();
+}
+
+/** How many edges cross, counted between neighbouring columns. */
+function crossings(rows, after, rank) {
+    let total = 0;
+    for (const row of rows) {
+        const pairs = [];
+        for (const item of row) {
+            for (const entry of after.get(item) ?? []) pairs.push([rank(entry.own), rank(entry.other)]);
+        }
+        pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+        total += inversions(pairs.map((pair) => pair[1]))[0];
+    }
+    return total;
+}
+
+function inversions(values) {
+    if (values.length < 2) return [0, values];
+    const middle = values.length >> 1;
+    const [leftCount, left] = inversions(values.slice(0, middle));
+    const [rightCount, right] = inversions(values.slice(middle));
+    const merged = [];
+    let count = leftCount + rightCount;
+    let [i, j] = [0, 0];
+    while (i < left.length || j < right.length) {
+        if (j >= right.length || (i < left.length && left[i] <= right[j])) merged.push(left[i++]);
+        else {
+            count += left.length - i;
+            merged.push(right[j++]);
+        }
+    }
+    return [count, merged];
+}
+
+"""###),
+        ConsoleAsset(name: "graph-layout.js", type: "text/javascript; charset=utf-8", tag: "690165b5e22de8538cd1", text: ###"""
+// A layered drawing, left to right: modules are drawn first and then placed as boxes, edges that enter or leave a box
+// do so through ports on its sides, edges over several columns keep a lane of their own in each.
+// After Sugiyama, Tagawa and Toda (1981): layers and their order are in graph-layers.js, heights in graph-geometry.js.
+
+import { coordinates, offset, sizes } from "./graph-geometry.js";
+import { layers, order, withLanes } from "./graph-layers.js";
 
 /**
  * Places nodes {id, parent}, groups {id, parent} and edges {id, from, to}; `parent` is the ID of a group or null.
@@ -765,247 +1210,6 @@ function drawCluster(cluster, level) {
     return { items: cluster.items, paths, width: x, height: bottom, x: 0, y: 0 };
 }
 
-/** Where an edge meets an item, from the item's top. */
-function offset(stop) {
-    return stop.item.ports?.get(stop.port) ?? stop.item.height / 2;
-}
-
-/** Gives every item its column. */
-function layers(cluster) {
-    const byID = new Map(cluster.items.map((item) => [item.id, item]));
-    const next = new Map(cluster.items.map((item) => [item.id, []]));
-    for (const link of cluster.links) next.get(link.from.id).push(link);
-    const state = new Map();
-    const sorted = [];
-    // Depth first with a stack of our own; an edge back into the stack closes a cycle and is drawn backwards.
-    for (const root of cluster.items) {
-        if (state.has(root.id)) continue;
-        state.set(root.id, "open");
-        const stack = [{ id: root.id, index: 0 }];
-        while (stack.length > 0) {
-            const top = stack[stack.length - 1];
-            const link = next.get(top.id)[top.index];
-            top.index += 1;
-            if (!link) {
-                state.set(top.id, "done");
-                sorted.unshift(top.id);
-                stack.pop();
-                continue;
-            }
-            const reached = state.get(link.to.id);
-            link.isReversed = reached === "open";
-            if (!reached) {
-                state.set(link.to.id, "open");
-                stack.push({ id: link.to.id, index: 0 });
-            }
-        }
-    }
-    const first = cluster.items.some((item) => item.side === "left") ? 1 : 0;
-    const forward = new Map(cluster.items.map((item) => [item.id, []]));
-    const incoming = new Map(cluster.items.map((item) => [item.id, 0]));
-    for (const link of cluster.links) {
-        const [from, to] = link.isReversed ? [link.to.id, link.from.id] : [link.from.id, link.to.id];
-        if (from === to) continue;
-        forward.get(from).push(to);
-        incoming.set(to, incoming.get(to) + 1);
-    }
-    for (const item of cluster.items) item.column = item.side === "left" ? 0 : first;
-    const queue = sorted.filter((id) => incoming.get(id) === 0);
-    const passed = [];
-    const open = new Map(incoming);
-    while (queue.length > 0) {
-        const id = queue.shift();
-        passed.push(id);
-        for (const to of forward.get(id)) {
-            byID.get(to).column = Math.max(byID.get(to).column, byID.get(id).column + 1);
-            open.set(to, open.get(to) - 1);
-            if (open.get(to) === 0) queue.push(to);
-        }
-    }
-    // Sources move next to what they feed.
-    for (const id of passed.reverse()) {
-        const item = byID.get(id);
-        if (item.side || incoming.get(id) > 0 || forward.get(id).length === 0) continue;
-        item.column = Math.max(first, Math.min(...forward.get(id).map((to) => byID.get(to).column)) - 1);
-    }
-    const last = Math.max(...cluster.items.map((item) => item.side === "right" ? 0 : item.column));
-    for (const item of cluster.items) if (item.side === "right") item.column = last + 1;
-    return cluster.items;
-}
-
-/** Rows of each column, with a place for every edge in every column it passes. */
-function withLanes(cluster, items) {
-    const byID = new Map(items.map((item) => [item.id, item]));
-    const rows = [];
-    for (const item of items) (rows[item.column] ??= []).push(item);
-    for (let index = 0; index < rows.length; index += 1) rows[index] ??= [];
-    const lanes = cluster.links.map((link) => {
-        const ends = [{ item: byID.get(link.from.id), port: link.from.port },
-            { item: byID.get(link.to.id), port: link.to.port }];
-        const isReversed = ends[0].item.column > ends[1].item.column;
-        if (isReversed) ends.reverse();
-        const stops = [ends[0]];
-        for (let column = ends[0].item.column + 1; column < ends[1].item.column; column += 1) {
-            const lane = { id: null, width: 0, height: 6, column, isLane: true };
-            rows[column].push(lane);
-            stops.push({ item: lane });
-        }
-        stops.push(ends[1]);
-        return { key: link.key, stops, isReversed };
-    });
-    return { rows: rows.filter((row, index) => renumber(row, index)), lanes };
-}
-
-function renumber(row, index) {
-    for (const item of row) item.column = index;
-    return true;
-}
-
-/** Neighbours in the columns before and after, with where the edge meets them. */
-function neighbours(lanes) {
-    const before = new Map();
-    const after = new Map();
-    const add = (map, key, entry) => {
-        if (!map.has(key)) map.set(key, []);
-        map.get(key).push(entry);
-    };
-    for (const lane of lanes) {
-        for (let index = 1; index < lane.stops.length; index += 1) {
-            const [left, right] = [lane.stops[index - 1], lane.stops[index]];
-            add(after, left.item, { own: left, other: right });
-            add(before, right.item, { own: right, other: left });
-        }
-    }
-    return { before, after };
-}
-
-function order(rows, lanes) {
-    const { before, after } = neighbours(lanes);
-    const number = () => { for (const row of rows) row.forEach((item, index) => { item.rank = index; }); };
-    const rank = (stop) => stop.item.rank + offset(stop) / Math.max(1, stop.item.height);
-    number();
-    let best = rows.map((row) => [...row]);
-    let fewest = crossings(rows, after, rank);
-    const rounds = lanes.length > 2000 ? 8 : 16;
-    for (let round = 0; round < rounds && fewest > 0; round += 1) {
-        const isForward = round % 2 === 0;
-        const indices = [...rows.keys()];
-        if (!isForward) indices.reverse();
-        for (const index of indices) {
-            const sides = isForward ? before : after;
-            for (const item of rows[index]) {
-                const near = sides.get(item);
-                item.weight = near ? near.reduce((sum, entry) => sum + rank(entry.other), 0) / near.length : item.rank;
-            }
-            rows[index].sort((a, b) => a.weight - b.weight || a.rank - b.rank);
-            rows[index].forEach((item, place) => { item.rank = place; });
-        }
-        const count = crossings(rows, after, rank);
-        if (count < fewest) {
-            fewest = count;
-            best = rows.map((row) => [...row]);
-        }
-    }
-    for (const [index, row] of best.entries()) rows[index] = row;
-    number();
-}
-
-/** How many edges cross, counted between neighbouring columns. */
-function crossings(rows, after, rank) {
-    let total = 0;
-    for (const row of rows) {
-        const pairs = [];
-        for (const item of row) {
-            for (const entry of after.get(item) ?? []) pairs.push([rank(entry.own), rank(entry.other)]);
-        }
-        pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-        total += inversions(pairs.map((pair) => pair[1]))[0];
-    }
-    return total;
-}
-
-function inversions(values) {
-    if (values.length < 2) return [0, values];
-    const middle = values.length >> 1;
-    const [leftCount, left] = inversions(values.slice(0, middle));
-    const [rightCount, right] = inversions(values.slice(middle));
-    const merged = [];
-    let count = leftCount + rightCount;
-    let [i, j] = [0, 0];
-    while (i < left.length || j < right.length) {
-        if (j >= right.length || (i < left.length && left[i] <= right[j])) merged.push(left[i++]);
-        else {
-            count += left.length - i;
-            merged.push(right[j++]);
-        }
-    }
-    return [count, merged];
-}
-
-function gap(upper, lower) {
-    return upper.isLane && lower.isLane ? 8 : upper.side && lower.side ? 8 : sizes.rowGap;
-}
-
-/** Heights: every item as near to its neighbours as its column's order allows. */
-function coordinates(rows, lanes) {
-    const { before, after } = neighbours(lanes);
-    for (const row of rows) {
-        let y = 0;
-        for (const [index, item] of row.entries()) {
-            item.y = y;
-            y += item.height + (index + 1 < row.length ? gap(item, row[index + 1]) : 0);
-        }
-        for (const item of row) item.y -= y / 2;
-    }
-    for (let round = 0; round < 14; round += 1) {
-        const isForward = round % 2 === 0;
-        const indices = [...rows.keys()];
-        if (!isForward) indices.reverse();
-        for (const index of indices) {
-            const row = rows[index];
-            const wishes = row.map((item) => {
-                const near = round > 10
-                    ? [...before.get(item) ?? [], ...after.get(item) ?? []]
-                    : (isForward ? before : after).get(item) ?? [];
-                if (near.length === 0) return { y: item.y, weight: 0.2 };
-                const sum = near.reduce((total, entry) =>
-                    total + entry.other.item.y + offset(entry.other) - offset(entry.own), 0);
-                return { y: sum / near.length, weight: item.isLane ? 3 : 1 };
-            });
-            settle(row, wishes);
-        }
-    }
-}
-
-/** Least squares under the order of the column: neighbours that want the same room share it (pool adjacent violators). */
-function settle(row, wishes) {
-    const base = [];
-    let y = 0;
-    for (const [index, item] of row.entries()) {
-        base.push(y);
-        y += item.height + (index + 1 < row.length ? gap(item, row[index + 1]) : 0);
-    }
-    const blocks = [];
-    for (const [index, wish] of wishes.entries()) {
-        let block = { sum: (wish.y - base[index]) * wish.weight, weight: wish.weight, count: 1 };
-        while (blocks.length > 0) {
-            const above = blocks[blocks.length - 1];
-            if (above.sum / above.weight <= block.sum / block.weight) break;
-            blocks.pop();
-            block = {
-                sum: above.sum + block.sum, weight: above.weight + block.weight, count: above.count + block.count,
-            };
-        }
-        blocks.push(block);
-    }
-    let index = 0;
-    for (const block of blocks) {
-        for (let taken = 0; taken < block.count; taken += 1, index += 1) {
-            row[index].y = block.sum / block.weight + base[index];
-        }
-    }
-}
-
 /** Clusters of a module one below the other, with room for its title. */
 function stack(clusters) {
     let y = sizes.title + sizes.padding / 2;
@@ -1167,12 +1371,14 @@ function ends(owner, inside, components, direction) {
 }
 
 """###),
-        ConsoleAsset(name: "graph-view.js", type: "text/javascript; charset=utf-8", tag: "db77aff4155e711d9069", text: ###"""
+        ConsoleAsset(name: "graph-view.js", type: "text/javascript; charset=utf-8", tag: "94852a05d8845581420c", text: ###"""
 // The graph on the screen: SVG that is built once per structure and touched up at every update.
 
 import { s, setAttribute, setText } from "./dom.js";
 import { rate, short } from "./format.js";
-import { layout, sizes } from "./graph-layout.js";
+import { Camera } from "./graph-camera.js";
+import { sizes } from "./graph-geometry.js";
+import { layout } from "./graph-layout.js";
 import { buildModel } from "./graph-model.js";
 import { store } from "./store.js";
 
@@ -1210,8 +1416,6 @@ export class GraphView extends EventTarget {
     #groups = new Map();
     #edges = new Map();
     #model = { nodes: [], groups: [], edges: [] };
-    #size = { width: 0, height: 0 };
-    #transform = { x: 0, y: 0, scale: 1 };
 
     constructor() {
         super();
@@ -1219,7 +1423,9 @@ export class GraphView extends EventTarget {
         this.element = s("svg", {
             class: "graph", tabindex: 0, role: "group", "aria-label": "Pipeline graph. Arrow keys move, + and - zoom.",
         }, this.scene);
-        this.#listen();
+        this.camera = new Camera(this.element, this.scene, {
+            onEmptyClick: () => this.select(null), onFocus: (id) => this.center(id),
+        });
     }
 
     isFolded(id) {
@@ -1245,7 +1451,7 @@ export class GraphView extends EventTarget {
         this.drawn = this.#signature();
         const { nodes, groups, edges } = this.#model;
         const spots = layout(nodes, groups, edges);
-        this.#size = spots;
+        this.camera.size = spots;
         const focused = document.activeElement?.closest?.("[data-id]")?.dataset.id;
         this.#nodes.clear();
         this.#groups.clear();
@@ -1449,6 +1655,18 @@ export class GraphView extends EventTarget {
         setAttribute(entry.element, "aria-label", lines.join(". "));
     }
 
+    // MARK: Moving
+
+    zoom(factor) { this.camera.zoom(factor); }
+
+    /** Shows everything, but not smaller than `least`. */
+    fit(least = 0) { this.camera.fit(least); }
+
+    center(id) {
+        const spot = this.#nodes.get(id)?.spot;
+        if (spot) this.camera.center({ x: spot.x + sizes.width / 2, y: spot.y + sizes.height / 2 });
+    }
+
     // MARK: Choosing
 
     /** Chooses a node, or none, and shows the whole way up and down from it. */
@@ -1521,114 +1739,41 @@ export class GraphView extends EventTarget {
             element.classList.toggle("lit", path?.edges.has(id) ?? false);
         }
     }
+}
 
-    // MARK: Moving
+"""###),
+        ConsoleAsset(name: "health-history.js", type: "text/javascript; charset=utf-8", tag: "5a17216b0f22fff29a86", text: ###"""
+// How the health of a component has changed.
 
-    #apply() {
-        const { x, y, scale } = this.#transform;
-        this.scene.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale.toFixed(4)})`);
-        this.element.classList.toggle("far", scale < 0.42);
-    }
+import { componentPath, h } from "./dom.js";
+import { absolute } from "./format.js";
+import { getJSON } from "./store.js";
 
-    zoom(factor, at) {
-        const area = this.element.getBoundingClientRect();
-        const point = at ?? { x: area.width / 2, y: area.height / 2 };
-        const before = this.#transform;
-        const scale = Math.min(2.5, Math.max(0.04, before.scale * factor));
-        const ratio = scale / before.scale;
-        this.#transform = { scale, x: point.x - (point.x - before.x) * ratio, y: point.y - (point.y - before.y) * ratio };
-        this.#apply();
-    }
-
-    pan(dx, dy) {
-        this.#transform.x += dx;
-        this.#transform.y += dy;
-        this.#apply();
-    }
-
-    /** Shows everything, but not smaller than `least`. */
-    fit(least = 0) {
-        const area = this.element.getBoundingClientRect();
-        if (area.width === 0 || this.#size.width === 0) return;
-        const margin = area.width < 600 ? 14 : 32;
-        const whole = Math.min((area.width - 2 * margin) / this.#size.width, (area.height - 2 * margin) / this.#size.height);
-        const scale = Math.max(least, Math.min(1.15, whole));
-        const [width, height] = [this.#size.width * scale, this.#size.height * scale];
-        const isWide = area.width >= 600;
-        this.#transform = {
-            scale,
-            x: width <= area.width - margin ? (area.width - width) / 2 : margin,
-            y: height <= area.height - margin && isWide ? (area.height - height) / 2 : margin,
-        };
-        this.#apply();
-    }
-
-    center(id) {
-        const entry = this.#nodes.get(id);
-        if (!entry) return;
-        const area = this.element.getBoundingClientRect();
-        const scale = Math.max(this.#transform.scale, 0.7);
-        this.#transform = {
-            scale,
-            x: area.width / 2 - (entry.spot.x + sizes.width / 2) * scale,
-            y: area.height / 2 - (entry.spot.y + sizes.height / 2) * scale,
-        };
-        this.#apply();
-    }
-
-    #listen() {
-        const pointers = new Map();
-        let moved = 0;
-        this.element.addEventListener("wheel", (event) => {
-            event.preventDefault();
-            const area = this.element.getBoundingClientRect();
-            const step = event.deltaMode === 1 ? event.deltaY * 20 : event.deltaY;
-            this.zoom(Math.exp(-step * 0.0016), { x: event.clientX - area.left, y: event.clientY - area.top });
-        }, { passive: false });
-        this.element.addEventListener("pointerdown", (event) => {
-            pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-            moved = 0;
-        });
-        this.element.addEventListener("pointermove", (event) => {
-            const last = pointers.get(event.pointerId);
-            if (!last) return;
-            const now = { x: event.clientX, y: event.clientY };
-            moved += Math.hypot(now.x - last.x, now.y - last.y);
-            if (moved < 4) return;
-            if (!this.element.hasPointerCapture(event.pointerId)) this.element.setPointerCapture(event.pointerId);
-            if (pointers.size === 1) this.pan(now.x - last.x, now.y - last.y);
-            if (pointers.size === 2) {
-                const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
-                const ratio = Math.hypot(now.x - other.x, now.y - other.y) /
-                    Math.max(1, Math.hypot(last.x - other.x, last.y - other.y));
-                const area = this.element.getBoundingClientRect();
-                this.zoom(ratio, { x: (now.x + other.x) / 2 - area.left, y: (now.y + other.y) / 2 - area.top });
-            }
-            pointers.set(event.pointerId, now);
-        });
-        for (const name of ["pointerup", "pointercancel"]) {
-            this.element.addEventListener(name, (event) => pointers.delete(event.pointerId));
+/** A section; `load()` brings it up to date. */
+export function healthHistory(id) {
+    const area = h("div", {}, h("p", { class: "waiting" }, "Loading"));
+    const element = h("section", { "data-part": "health" }, h("h2", {}, "Health so far"), area);
+    let drawn = "";
+    const load = async () => {
+        let changes;
+        try {
+            changes = await getJSON("api/v0/console/" + componentPath(id).replace("component/", "health/"));
+        } catch (error) {
+            if (drawn === "") area.replaceChildren(h("p", { class: "empty" }, `It cannot be read: ${error.message}`));
+            return;
         }
-        this.element.addEventListener("click", () => { if (moved < 4) this.select(null); });
-        this.element.addEventListener("keydown", (event) => {
-            const moves = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
-            if (moves[event.key]) this.pan(...moves[event.key]);
-            else if (event.key === "+" || event.key === "=") this.zoom(1.25);
-            else if (event.key === "-") this.zoom(0.8);
-            else if (event.key === "0") this.fit();
-            else if (event.key === "Escape") this.select(null);
-            else return;
-            event.preventDefault();
-        });
-        this.element.addEventListener("focusin", (event) => {
-            const node = event.target.closest?.(".node");
-            if (!node || !node.matches(":focus-visible")) return;
-            const [area, spot] = [this.element.getBoundingClientRect(), node.getBoundingClientRect()];
-            if (spot.left < area.left || spot.right > area.right || spot.top < area.top || spot.bottom > area.bottom) {
-                this.center(node.dataset.id);
-            }
-        });
-    }
+        const text = JSON.stringify(changes);
+        if (text === drawn) return;
+        drawn = text;
+        area.replaceChildren(changes.length === 0 ? h("p", { class: "empty" }, "Nothing was said of its health yet.")
+            : h("div", { class: "scroll" }, h("table", { class: "rows health-history" },
+                h("thead", {}, h("tr", {}, ["When", "State", "What it says"].map((title) => h("th", { scope: "col" }, title)))),
+                h("tbody", {}, changes.map((change) => h("tr", {},
+                    h("td", {}, h("moment-text", { at: change.time }), h("span", { class: "kind" }, ` ${absolute(change.time)}`)),
+                    h("td", {}, h("span", { class: `badge ${change.state}` }, change.state)),
+                    h("td", { class: "wrap" }, change.message)))))));
+    };
+    return { element, load };
 }
 
 """###),
@@ -1712,7 +1857,7 @@ export function windowLine(id) {
 }
 
 """###),
-        ConsoleAsset(name: "main.js", type: "text/javascript; charset=utf-8", tag: "e6a06eafadad7560926a", text: ###"""
+        ConsoleAsset(name: "main.js", type: "text/javascript; charset=utf-8", tag: "18ab56d8f241d31b0219", text: ###"""
 // The frame of every view: the bar on top, the way from paths to views, light and dark.
 
 import { h, link, note, setText } from "./dom.js";
@@ -1723,6 +1868,7 @@ import { componentView } from "./page-component.js";
 import { componentsView } from "./page-components.js";
 import { targetsView } from "./page-targets.js";
 import { liveView } from "./page-live.js";
+import { clusterView } from "./page-cluster.js";
 import { explainView } from "./page-explain.js";
 import { configurationView, flagsView, runtimeView, supportView } from "./page-system.js";
 
@@ -1733,7 +1879,8 @@ const views = [
     { path: "live", title: "Live data", show: liveView },
     { path: "explain", title: "Explain", show: explainView },
     { path: "configuration", title: "Configuration", show: configurationView },
-    { path: "runtime", title: "Runtime", show: runtimeView, also: ["clustering"] },
+    { path: "runtime", title: "Runtime", show: runtimeView },
+    { path: "clustering", title: "Cluster", show: clusterView },
     { path: "flags", title: "Flags", show: flagsView },
     { path: "support", title: "Support", show: supportView },
 ];
@@ -1877,11 +2024,42 @@ store.start();
 show();
 
 """###),
-        ConsoleAsset(name: "page-component.js", type: "text/javascript; charset=utf-8", tag: "dbe7a33281f4dbcb3e2d", text: ###"""
+        ConsoleAsset(name: "page-cluster.js", type: "text/javascript; charset=utf-8", tag: "552b6315c9c035cdf185", text: ###"""
+// Who shares the work: as long as there is no clustering, this process alone.
+
+import { h, note } from "./dom.js";
+import { getJSON } from "./store.js";
+
+export function clusterView(content) {
+    const area = h("div", {}, h("p", { class: "waiting" }, "Loading"));
+    content.append(h("h1", {}, "Cluster"), area);
+    let isGone = false;
+    const show = (...parts) => { if (!isGone) area.replaceChildren(...parts); };
+    getJSON("api/v0/web/peers").then((peers) => show(
+        h("p", {}, "This process works alone. Clustering is not available yet: ", h("code", {}, "clustering { enabled = true }"),
+            " in a component changes nothing, and every target is scraped here. Run one process for each set of targets, or "
+            + "divide them with ", h("code", {}, "hashmod"), " rules."),
+        peers.length === 0 ? note("No peers", "The program names none, not even itself.") : table(peers)),
+    (error) => show(note("The peers cannot be read", error.message)));
+    return () => { isGone = true; };
+}
+
+function table(peers) {
+    return h("div", { class: "scroll" }, h("table", { class: "rows" },
+        h("thead", {}, h("tr", {}, ["Name", "Address", "State"].map((title) => h("th", { scope: "col" }, title)))),
+        h("tbody", {}, peers.map((peer) => h("tr", {},
+            h("td", { class: "wrap" }, peer.name, peer.isSelf && h("span", { class: "kind" }, " this process")),
+            h("td", { class: "wrap" }, h("code", {}, peer.addr)),
+            h("td", {}, h("span", { class: `badge ${peer.state === "participant" ? "healthy" : ""}` }, peer.state)))))));
+}
+
+"""###),
+        ConsoleAsset(name: "page-component.js", type: "text/javascript; charset=utf-8", tag: "24f9c7723b5ac04c83ab", text: ###"""
 // One component: what it was given, what it gives, how it is, what went through it.
 
 import { componentPath, h, link, note, setText } from "./dom.js";
 import { bytes, full, rate, short, span } from "./format.js";
+import { healthHistory } from "./health-history.js";
 import { ledgerLine, windowLine } from "./ledger.js";
 import { Plot } from "./plot.js";
 import { getJSON, store } from "./store.js";
@@ -1903,8 +2081,10 @@ export function componentView(content, id) {
         if (isGone) return;
         content.replaceChildren();
         fill(content, id, detail, listen);
+        const health = healthHistory(id);
         const plots = selfMetrics(id);
-        content.append(plots.element);
+        content.append(health.element, plots.element);
+        health.load();
         const poll = async () => {
             if (!document.hidden) await plots.load();
             if (!isGone) timers.add(setTimeout(poll, 3000));
@@ -1913,6 +2093,7 @@ export function componentView(content, id) {
         const again = async () => {
             if (!document.hidden) {
                 try { content.refresh?.(await getJSON(detailPath(id))); } catch { /* The bar says that nobody answers. */ }
+                await health.load();
             }
             if (!isGone) timers.add(setTimeout(again, 5000));
         };
@@ -3032,48 +3213,27 @@ export function supportView(content) {
 }
 
 """###),
-        ConsoleAsset(name: "page-targets.js", type: "text/javascript; charset=utf-8", tag: "b7e4c110aac8cdd7645b", text: ###"""
-// Every target of every scrape: how it is, why it failed, how long it took.
+        ConsoleAsset(name: "page-targets.js", type: "text/javascript; charset=utf-8", tag: "9b4a068de36cc4db17ee", text: ###"""
+// Every target of every scrape: how it is, why it failed, how long it took; and the targets that rules dropped before.
 
 import { componentPath, h, link, note, setText } from "./dom.js";
-import { bytes, parseSpan, short, span } from "./format.js";
+import { droppedTargets } from "./dropped-targets.js";
+import { bytes, short, span } from "./format.js";
 import { getJSON } from "./store.js";
-import { attribute } from "./value.js";
+import { labelList, targetDetail } from "./target-detail.js";
 
 /** Rows drawn per pool before one asks for more. */
 const pageLength = 200;
-
-function readTargets(entries) {
-    const targets = [];
-    for (const entry of entries) {
-        for (const block of entry.debugInfo) {
-            if (block.name !== "target") continue;
-            const body = block.body ?? [];
-            const last = Date.parse(attribute(body, "last_scrape") ?? "");
-            targets.push({
-                component: entry.component,
-                job: attribute(body, "job") ?? "",
-                url: attribute(body, "url") ?? "",
-                health: attribute(body, "health") ?? "unknown",
-                labels: attribute(body, "labels") ?? {},
-                error: attribute(body, "last_error") ?? "",
-                last: last > 0 ? last : 0,
-                seconds: parseSpan(attribute(body, "last_scrape_duration") ?? ""),
-                samples: attribute(body, "last_scrape_samples"),
-                bytes: attribute(body, "last_scrape_bytes"),
-            });
-        }
-    }
-    return targets;
-}
+const columns = ["State", "Target", "Labels", "Last scrape", "Took", "Samples", "Size", ""];
 
 export function targetsView(content, { query }) {
-    let targets = [];
     let pools = [];
     let isGone = false;
     let timer = null;
     let hasAnswer = false;
     const shownRows = new Map();
+    /** Details that are open, by pool and target; they stay the same while the rows around them are drawn anew. */
+    const details = new Map();
     const search = h("input", {
         type: "search", placeholder: "Filter: job, url, label=value, error", "aria-label": "Filter targets",
         value: query.get("search") ?? "", oninput: () => draw(),
@@ -3083,11 +3243,11 @@ export function targetsView(content, { query }) {
             h("option", { value, selected: query.get("state") === value }, text)));
     const summary = h("p", { class: "summary", role: "status" });
     const area = h("div");
-    content.append(h("h1", {}, "Targets"), h("div", { class: "tools" }, search, state), summary, area);
+    content.append(h("h1", {}, "Targets"), h("div", { class: "tools" }, search, state), summary, area, droppedTargets());
 
     function fits(target, words) {
-        if (state.value !== "" && target.health !== state.value) return false;
-        const text = [target.component, target.job, target.url, target.error,
+        if (state.value !== "" && target.state !== state.value) return false;
+        const text = [target.job, target.url, target.error,
             ...Object.entries(target.labels).map(([name, value]) => `${name}=${value}`)].join(" ").toLowerCase();
         return words.every((word) => text.includes(word));
     }
@@ -3095,7 +3255,9 @@ export function targetsView(content, { query }) {
     function draw() {
         const words = search.value.trim().toLowerCase().split(/\s+/).filter((word) => word !== "");
         const counts = { up: 0, down: 0, unknown: 0 };
-        for (const target of targets) counts[target.health] = (counts[target.health] ?? 0) + 1;
+        for (const pool of pools) {
+            for (const target of pool.targets) counts[target.state] = (counts[target.state] ?? 0) + 1;
+        }
         summary.replaceChildren();
         if (!hasAnswer) return;
         if (pools.length === 0) {
@@ -3107,63 +3269,87 @@ export function targetsView(content, { query }) {
             h("span", { class: counts.down > 0 ? "badge unhealthy" : "badge" }, `${counts.down} down`), " ",
             h("span", { class: "badge" }, `${counts.unknown} not scraped yet`));
         const open = new Map([...area.querySelectorAll("details.pool")].map((one) => [one.dataset.id, one.open]));
-        const sections = pools.map((pool) => {
-            const own = targets.filter((target) => target.component === pool.component);
-            const found = own.filter((target) => fits(target, words))
-                .sort((a, b) => (a.health === "down" ? 0 : 1) - (b.health === "down" ? 0 : 1) || (a.url < b.url ? -1 : 1));
-            if (found.length === 0 && (words.length > 0 || state.value !== "")) return null;
-            const down = own.filter((target) => target.health === "down").length;
-            return h("details", { class: "pool", open: open.get(pool.component) ?? true, "data-id": pool.component },
-                h("summary", {}, h("b", {}, pool.component), " ",
-                    h("span", { class: down > 0 ? "badge unhealthy" : "badge healthy" }, `${own.length - down} of ${own.length} up`), " ",
-                    link(componentPath(pool.component), {}, "component")),
-                own.length === 0
-                    ? h("p", { class: "empty" }, "No targets: what feeds the argument ", h("code", {}, "targets"),
-                        " is empty now. Look at the exports of the component it refers to.")
-                    : table(pool.component, found));
-        }).filter((section) => section !== null);
+        const focused = area.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+        const sections = pools.map((pool) => section(pool, words, open)).filter((one) => one !== null);
         area.replaceChildren(...sections);
         if (sections.length === 0) area.append(note("No target fits", "Change the filter to see others."));
+        if (focused !== undefined) {
+            [...area.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus({ preventScroll: true });
+        }
     }
 
-    function table(pool, found) {
-        const shown = shownRows.get(pool) ?? pageLength;
-        const rows = found.slice(0, shown);
+    function section(pool, words, open) {
+        const id = pool.component + "\n" + pool.job;
+        const found = pool.targets.filter((target) => fits(target, words))
+            .sort((a, b) => (a.state === "down" ? 0 : 1) - (b.state === "down" ? 0 : 1) || (a.url < b.url ? -1 : 1));
+        if (found.length === 0 && (words.length > 0 || state.value !== "")) return null;
+        const down = pool.targets.filter((target) => target.state === "down").length;
+        return h("details", { class: "pool", open: open.get(id) ?? true, "data-id": id },
+            h("summary", { "data-key": id }, h("b", {}, pool.component), pool.job && h("span", { class: "kind" }, ` ${pool.job}`), " ",
+                h("span", { class: down > 0 ? "badge unhealthy" : "badge healthy" },
+                    `${pool.targets.length - down} of ${pool.targets.length} up`), " ",
+                link(componentPath(pool.component), {}, "component")),
+            pool.targets.length === 0
+                ? h("p", { class: "empty" }, "No targets: what feeds this scrape is empty now, or rules dropped all of it. Look at "
+                    + "the exports of the component it refers to, and at the dropped targets below.")
+                : table(id, pool, found));
+    }
+
+    function table(id, pool, found) {
+        const shown = shownRows.get(id) ?? pageLength;
         return [h("div", { class: "scroll" }, h("table", { class: "rows targets" },
-            h("thead", {}, h("tr", {}, ["State", "Target", "Labels", "Last scrape", "Took", "Samples", "Size"].map((title, index) =>
-                h("th", { scope: "col", class: index > 3 ? "number" : "" }, title)))),
-            h("tbody", {}, rows.map(row)))),
+            h("thead", {}, h("tr", {}, columns.map((title, index) =>
+                h("th", { scope: "col", class: index > 3 && title ? "number" : "" }, title || h("span", { class: "hidden" }, "Details"))))),
+            h("tbody", {}, found.slice(0, shown).map((target) => rows(pool, target))))),
         found.length > shown && h("button", {
             type: "button", onclick: () => {
-                shownRows.set(pool, shown + 10 * pageLength);
+                shownRows.set(id, shown + 10 * pageLength);
                 draw();
             },
         }, `${found.length - shown} more`)];
     }
 
-    function row(target) {
+    function rows(pool, target) {
+        const key = [pool.component, pool.job, target.id].join("\n");
+        const isOpen = details.has(key);
         const names = { up: "healthy", down: "unhealthy", unknown: "unknown" };
-        return h("tr", { class: target.health === "down" ? "down" : "" },
-            h("td", { "data-title": "State" }, h("span", { class: `badge ${names[target.health] ?? ""}` }, target.health)),
+        const row = h("tr", { class: target.state === "down" ? "target down" : "target" },
+            h("td", { "data-title": "State" }, h("span", { class: `badge ${names[target.state] ?? ""}` }, target.state)),
             h("td", { "data-title": "Target", class: "wrap" }, h("span", { class: "url" }, target.url),
                 target.error && h("p", { class: "error" }, target.error)),
-            h("td", { "data-title": "Labels", class: "labels" }, Object.entries(target.labels).map(([name, value]) =>
-                h("span", { class: "label" }, h("span", {}, name), "=", JSON.stringify(value)))),
-            h("td", { "data-title": "Last scrape" }, h("moment-text", { at: target.last })),
-            h("td", { "data-title": "Took", class: "number" }, target.last > 0 ? span(target.seconds) : "\u2013"),
-            h("td", { "data-title": "Samples", class: "number" }, target.samples === undefined ? "\u2013" : short(target.samples)),
-            h("td", { "data-title": "Size", class: "number" }, target.bytes === undefined ? "\u2013" : bytes(target.bytes)));
+            h("td", { "data-title": "Labels", class: "labels" }, labelList(target.labels)),
+            h("td", { "data-title": "Last scrape" }, h("moment-text", { at: target.last ?? 0 }),
+                target.next !== null && h("span", { class: "kind next" }, "next ", h("moment-text", { ahead: true, at: target.next }))),
+            h("td", { "data-title": "Took", class: "number" }, target.last ? span(target.seconds) : "\u2013"),
+            h("td", { "data-title": "Samples", class: "number" }, target.last ? short(target.samples) : "\u2013"),
+            h("td", { "data-title": "Size", class: "number" }, target.last ? bytes(target.bytes) : "\u2013"),
+            h("td", {}, h("button", {
+                type: "button", class: "quiet", "data-key": key, "aria-expanded": String(isOpen),
+                "aria-label": `Details of ${target.url}`, onclick: () => {
+                    if (details.has(key)) details.delete(key);
+                    else details.set(key, targetDetail(pool, target));
+                    draw();
+                },
+            }, isOpen ? "Close" : "Details")));
+        if (!isOpen) return row;
+        details.get(key).refresh(target);
+        return [row, h("tr", { class: "detail" }, h("td", { colspan: columns.length }, details.get(key).element))];
+    }
+
+    /** Whether drawing anew would disturb: something is selected, or somebody reads or uses an open detail. */
+    function isBusy() {
+        const selection = document.getSelection();
+        if (selection?.isCollapsed === false && area.contains(selection.anchorNode)) return true;
+        return document.activeElement?.closest?.(".target-detail") !== null && area.contains(document.activeElement);
     }
 
     async function load() {
-        if (!document.hidden && !area.contains(document.getSelection()?.isCollapsed === false
-            ? document.getSelection().anchorNode : null)) {
+        if (!document.hidden && !isBusy()) {
             try {
                 pools = await getJSON("api/v0/console/targets");
                 if (isGone) return;
-                targets = readTargets(pools);
                 hasAnswer = true;
-                draw();
+                if (!isBusy()) draw();
             } catch (error) {
                 if (isGone) return;
                 if (!hasAnswer) area.replaceChildren(note("The targets cannot be read", error.message));
@@ -3395,6 +3581,89 @@ export async function getJSON(path) {
     const response = await fetch(path, { headers: { accept: "application/json" } });
     if (!response.ok) throw new Error((await response.text()).trim() || `${response.status} ${response.statusText}`);
     return response.json();
+}
+
+"""###),
+        ConsoleAsset(name: "target-detail.js", type: "text/javascript; charset=utf-8", tag: "97a977b4e1ee89e4e7ca", text: ###"""
+// One target in full: its labels before and after the rules, its schedule, and what it answers now.
+
+import { h, setText } from "./dom.js";
+import { absolute, bytes, full, span } from "./format.js";
+import { getJSON } from "./store.js";
+
+/** Labels as small boxes. */
+export function labelList(labels) {
+    return Object.entries(labels).map(([name, value]) =>
+        h("span", { class: "label" }, h("span", {}, name), "=", JSON.stringify(value)));
+}
+
+/** The detail of a target; `refresh(target)` brings it up to date. */
+export function targetDetail(pool, target) {
+    const query = new URLSearchParams({ component: pool.component, job: pool.job, target: target.id });
+    const facts = h("dl", { class: "facts" });
+    const labels = h("div", {}, h("p", { class: "waiting" }, "Loading"));
+    const answer = h("div", { role: "status" });
+    const ask = h("button", { type: "button", onclick: () => fetchAnswer() }, "Ask the target now");
+    const element = h("div", { class: "target-detail" }, facts,
+        h("h3", {}, "Labels, as discovered and as scraped"), labels,
+        h("h3", {}, "Answer"),
+        h("p", { class: "tools" }, ask, h("span", { class: "kind" },
+            "One request as the scrape makes it. What comes back is shown here and goes nowhere else.")), answer);
+
+    getJSON(`api/v0/console/targets/labels?${query}`).then((both) => labels.replaceChildren(labelTable(both)),
+        (error) => labels.replaceChildren(h("p", { class: "empty" }, error.message === "target not found"
+            ? "The target is no longer there." : error.message)));
+
+    async function fetchAnswer() {
+        ask.disabled = true;
+        answer.replaceChildren(h("p", { class: "waiting" }, "Asking"));
+        try {
+            const response = await fetch(`api/v0/console/targets/answer?${query}`, { method: "POST" });
+            if (!response.ok) throw new Error((await response.text()).trim());
+            answer.replaceChildren(...answerParts(await response.json()));
+        } catch (error) {
+            answer.replaceChildren(h("p", { class: "error" }, error.message === "target not found"
+                ? "The target is no longer there." : error.message));
+        }
+        ask.disabled = false;
+        setText(ask, "Ask again");
+    }
+
+    function refresh(next) {
+        facts.replaceChildren(...[
+            ["job", next.job], ["every", span(next.interval)], ["timeout", span(next.timeout)],
+            ["last scrape", next.last ? absolute(next.last) : "never"],
+            ["next scrape", next.next ? absolute(next.next) : "not planned"],
+            ["samples", next.last ? full(next.samples) : "\u2013"],
+            ["size", next.last ? `${bytes(next.bytes)}, decompressed` : "\u2013"],
+        ].map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    }
+    refresh(target);
+    return { element, refresh };
+}
+
+function labelTable({ discovered, labels }) {
+    const names = [...new Set([...Object.keys(discovered), ...Object.keys(labels)])].sort();
+    const cell = (title, value) => h("td", { "data-title": title, class: "wrap" },
+        value === undefined ? h("span", { class: "empty" }, "\u2013") : h("code", {}, JSON.stringify(value)));
+    return h("div", { class: "scroll" }, h("table", { class: "rows label-table" },
+        h("thead", {}, h("tr", {}, ["Label", "Discovered", "Scraped"].map((title) => h("th", { scope: "col" }, title)))),
+        h("tbody", {}, names.map((name) => h("tr", {
+            class: discovered[name] !== undefined && labels[name] !== undefined && discovered[name] !== labels[name] ? "changed" : "",
+        }, h("th", { scope: "row", class: "wrap" }, h("code", {}, name)),
+        cell("Discovered", discovered[name]), cell("Scraped", labels[name]))))));
+}
+
+function answerParts(one) {
+    const parts = [];
+    if (one.problem) parts.push(h("p", { class: "error" }, one.problem));
+    if (one.status === 0) return parts.length > 0 ? parts : [h("p", { class: "error" }, "There was no answer.")];
+    parts.push(h("p", {}, h("span", { class: `badge ${one.status === 200 ? "healthy" : "unhealthy"}` }, `HTTP ${one.status}`), " ",
+        one.contentType || "no content type", `, ${bytes(one.bytes)}, ${span(one.seconds)}`));
+    if (one.truncated) parts.push(h("p", { class: "empty" }, `Only the first ${bytes(one.bytes)} are shown.`));
+    parts.push(one.body === "" ? h("p", { class: "empty" }, "The body is empty.")
+        : h("pre", { class: "answer", tabindex: 0, "aria-label": "Body of the answer" }, one.body));
+    return parts;
 }
 
 """###),

@@ -112,7 +112,13 @@ struct ConsolePages: Sendable {
         router.on(.get, api + "stream") { request in
             PipelineStream.events(request, runtime: runtime, services: services, onlookers: onlookers)
         }
-        router.on(.get, api + "targets") { _ in .json(.ok, Array(PipelineJSON.targets(runtime).utf8)) }
+        TargetPages(runtime: runtime, services: services).add(to: &router, api)
+        router.on(.get, api + "health/{id...}") { request in
+            guard let component = runtime.component(request.parameters["id"] ?? "") else {
+                return .text(.notFound, "component not found\n")
+            }
+            return .json(.ok, Array(PipelineJSON.health(of: component).utf8))
+        }
         router.on(.get, api + "metrics/{id...}") { request in
             guard let component = runtime.component(request.parameters["id"] ?? "") else {
                 return .text(.notFound, "component not found\n")

@@ -30,9 +30,17 @@ enum LiveStreams {
         return .stream(.ok, type: "text/event-stream") { writer in
             let (stream, continuation) = AsyncStream.makeStream(
                 of: String.self, bufferingPolicy: .bufferingNewest(backlog))
-            let stop = services.liveData.observe(id) { datum in
-                if chosen >= 1 || Double.random(in: 0..<1) < chosen { continuation.yield(datum.text) }
+            let offer: @Sendable (String) -> Void = { text in
+                guard chosen >= 1 || Double.random(in: 0..<1) < chosen else { return }
+                // A text with the delimiter in it would look like two.
+                continuation.yield(
+                    text.contains(delimiter) ? text.split(separator: delimiter).joined(separator: "| ;|") : text)
             }
+            let stop = services.liveData.observe(
+                id,
+                LiveDataHub.Observer(
+                    item: { offer(LiveText.cut($0.text)) },
+                    edge: { LiveText.forEachItem(of: $0) { text, _ in offer(text) } }))
             defer { stop() }
             try await onlookers.serve(writer) {
                 for await text in stream { try await writer.write(text + delimiter) }

@@ -44,13 +44,13 @@ enum PipelineJSON {
         "\"memoryLimit\":\(budget.limit.bytes),\"memoryUsed\":\(budget.usage.bytes)"
     }
 
-    /// The debug info of every component that has targets to scrape.
-    static func targets(_ runtime: Runtime) -> String {
-        let entries = runtime.allComponents().filter { $0.name == "prometheus.scrape" }.map { component in
-            "{\"component\":\(JSONText.quoted(component.id)),\"health\":\"\(component.health.state.rawValue)\","
-                + "\"debugInfo\":\(AlloyJSON.text(of: component.debugInfo, includingDefaults: true))}"
+    /// How the health of a component has changed, the latest first.
+    static func health(of component: ComponentSnapshot) -> String {
+        let changes = component.healthHistory.reversed().map { change in
+            "{\"time\":\(change.time / 1_000_000),\"state\":\"\(change.health.state.rawValue)\","
+                + "\"message\":\(JSONText.quoted(change.health.message))}"
         }
-        return "[" + entries.joined(separator: ",") + "]"
+        return "[" + changes.joined(separator: ",") + "]"
     }
 
     /// The metrics a component keeps about itself.

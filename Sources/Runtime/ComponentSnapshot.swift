@@ -25,7 +25,10 @@ package struct ComponentSnapshot: Sendable {
     package let moduleIDs: [String]
     /// When it was started last, in nanoseconds since 1970; nil before.
     package let startTime: Int64?
+    /// Whether items are shown while they pass: the configuration allows it and the component has something to show.
     package let isLiveDebuggingEnabled: Bool
+    /// Changes of health, the oldest first; a bounded number of them.
+    package let healthHistory: [TimedHealth]
     private let record: NodeRecord
 
     init(_ record: NodeRecord, _ liveData: LiveDataHub) {
@@ -39,12 +42,13 @@ package struct ComponentSnapshot: Sendable {
         isBuiltin = record.isBuiltin
         self.health = health.health
         healthTime = health.time
+        healthHistory = state.history.changes
         referencesTo = state.referencesTo
         referencedBy = state.referencedBy
         dataFlowsTo = state.dataFlowsTo
         moduleIDs = state.moduleIDs
         startTime = state.startTime
-        isLiveDebuggingEnabled = record.isBuiltin && liveData.isEnabled
+        isLiveDebuggingEnabled = liveData.isEnabled && record.instance?.ledger.tap.hasSights == true
     }
 
     /// The ID with the module's in front.

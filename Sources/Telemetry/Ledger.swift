@@ -11,6 +11,8 @@ package final class ComponentLedger: Sendable {
     @TaskLocal package static var evaluating: ComponentLedger?
 
     package let componentID: String
+    /// Where to look at what passes.
+    package let tap = EdgeTap()
 
     /// Items accepted by this component's receivers, or originated by it as a source.
     private let incoming = Atomic<Int>(0)

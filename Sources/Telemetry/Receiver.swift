@@ -17,6 +17,7 @@ package final class Receiver<Items: Batch>: Sendable {
     package init(ledger: ComponentLedger) {
         self.ledger = ledger
         id = nextReceiverID.wrappingAdd(1, ordering: .relaxed).oldValue
+        ledger.tap.connect()
     }
 
     /// The ID of the component that exports this receiver.
@@ -45,10 +46,12 @@ package final class Receiver<Items: Batch>: Sendable {
             ledger.refused(count, .unavailable)
             throw .retry("\(owner) is not running")
         }
+        ledger.tap.offer(.incoming, batch)
         do {
             try await consumer.consume(batch)
         } catch {
             ledger.refused(count, error.reason)
+            ledger.tap.offer(.incoming, refused: count, error)
             throw error
         }
         ledger.accepted(count)
@@ -117,6 +120,7 @@ package struct Fanout<Items: Batch>: Sendable {
     package init(_ receivers: [Receiver<Items>], signal: Signal = Items.signal, ledger: ComponentLedger?) {
         var seen: Set<UInt64> = []
         self.ledger = ledger
+        ledger?.tap.connect()
         edges = receivers.filter { seen.insert($0.id).inserted }.map { receiver in
             let books =
                 ledger?.edge(to: receiver.id, owner: receiver.owner, signal: signal)
@@ -157,19 +161,24 @@ package struct Fanout<Items: Batch>: Sendable {
             await sendToAll(batch, &attempt)
         }
         batch.takenBy = attempt.progress
-        if let error = attempt.retryable { throw attempt.error(error) }
+        if let error = attempt.retryable {
+            ledger?.tap.offer(.outgoing, refused: count, error)
+            throw attempt.error(error)
+        }
         var refusal: DropReason?
         for edge in edges {
             switch attempt.progress.outcome(of: edge.receiver.id) {
             case .taken:
                 ledger?.delivered(count)
+                ledger?.tap.offer(.outgoing, batch)
                 return
             case .refused(let reason): refusal = reason
             case nil: break
             }
         }
-        let reason = refusal ?? .unavailable
-        throw attempt.error(attempt.refusal ?? .rejected(reason, "refused for good on an earlier attempt"))
+        let error = attempt.refusal ?? .rejected(refusal ?? .unavailable, "refused for good on an earlier attempt")
+        ledger?.tap.offer(.outgoing, refused: count, error)
+        throw attempt.error(error)
     }
 
     /// Ends the attempts to deliver `batch`, the last of which failed with `error`, and books what became of it:

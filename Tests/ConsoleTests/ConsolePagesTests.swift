@@ -1,6 +1,7 @@
 import Essentials
 import Runtime
 import Testing
+import TextFormats
 import Transport
 
 @testable import Console
@@ -152,6 +153,68 @@ import Transport
             let status = try await console.send(.get, "/api/v0/console/status").text
             #expect(status.contains("\"version\":\"1.2.3\""))
             #expect(status.contains("{\"name\":\"some.flag\",\"value\":\"\\u003cb\\u003e\\\"value\\\"\"}"))
+        }
+    }
+
+    @Test("Targets are told with their labels before and after, and asked for their page only from the console")
+    func targets() async throws {
+        try await ConsoleHarness.run { console in
+            let configuration = """
+                prometheus.echo "e" { }
+                prometheus.scrape "s" {
+                    targets = [
+                        {"__address__" = "\(console.host)", "__meta_zone" = "<b>", "team" = "x",
+                         "__metrics_path__" = "/api/v0/web/peers"},
+                        {"__address__" = "127.0.0.1:1"},
+                    ]
+                    forward_to = [prometheus.echo.e.receiver]
+                }
+                """
+            _ = await console.runtime.load(ConfigurationSource(configuration))
+            func list() async throws -> JSONValue {
+                try JSONValue(parsing: Array(try await console.send(.get, "/api/v0/console/targets").text.utf8))
+            }
+            var pool = try await list().arrayValue?.first
+            while pool?["targets"]?.arrayValue?.count != 2 {
+                await Task.yield()
+                pool = try await list().arrayValue?.first
+            }
+            let target = try #require(pool?["targets"]?.arrayValue?.first)
+            #expect(
+                pool?["component"]?.stringValue == "prometheus.scrape.s" && target["state"]?.stringValue == "unknown")
+            #expect(target["labels"]?["team"]?.stringValue == "x" && target["labels"]?["__meta_zone"] == nil)
+            let id = try #require(target["id"]?.stringValue)
+            let query = "component=prometheus.scrape.s&job=&target=\(id)"
+            let labels = try await console.send(.get, "/api/v0/console/targets/labels?\(query)").text
+            #expect(
+                labels.contains("\"__meta_zone\":\"\\u003cb\\u003e\"")
+                    && labels.contains("\"job\":\"prometheus.scrape.s\""))
+
+            let path = "/api/v0/console/targets/answer?\(query)"
+            let answer = try JSONValue(parsing: Array(try await console.send(.post, path).text.utf8))
+            #expect(answer["status"] == .int(200) && answer["truncated"] == .bool(false))
+            #expect(answer["body"]?.stringValue?.contains("\"isSelf\":true") == true)
+            #expect(try await console.send(.get, path).status != 200)
+            #expect(try await console.send(.post, path, ["sec-fetch-site": "cross-site"]).status == 403)
+            for wrong in [
+                "component=prometheus.scrape.s&job=&target=0", "component=none&target=\(id)", "target=http://x/",
+            ] {
+                #expect(try await console.send(.post, "/api/v0/console/targets/answer?\(wrong)").status == 404)
+                #expect(try await console.send(.get, "/api/v0/console/targets/labels?\(wrong)").status == 404)
+            }
+            #expect(try await console.send(.get, "/api/v0/console/targets/dropped").text.hasPrefix("{\"total\":0,"))
+        }
+    }
+
+    @Test("The changes of a component's health are kept, the latest first")
+    func health() async throws {
+        try await ConsoleHarness.run(echo) { console in
+            let text = try await console.send(.get, "/api/v0/console/health/prometheus.relabel.r").text
+            let changes = try #require(try JSONValue(parsing: Array(text.utf8)).arrayValue)
+            #expect(changes.count >= 2 && changes.last?["message"]?.stringValue == "component created")
+            #expect(
+                changes.last?["state"]?.stringValue == "unknown" && changes.first?["state"]?.stringValue == "healthy")
+            #expect(try await console.send(.get, "/api/v0/console/health/none").status == 404)
         }
     }
 

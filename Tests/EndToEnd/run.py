@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import cases_balancing
 import cases_console
+import cases_console_data
 import cases_derived
 import cases_docker
 import cases_explain
@@ -33,7 +34,7 @@ def all_cases():
     for module in (
         cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_otel_logs, cases_protocols,
         cases_derived, cases_outputs, cases_balancing, cases_kubernetes, cases_docker,
-        cases_console, cases_explain,
+        cases_console, cases_console_data, cases_explain,
     ):
         for name, case in list(vars(module).items()):
             if name.startswith("case_"):

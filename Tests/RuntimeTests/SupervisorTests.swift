@@ -153,6 +153,11 @@ import Testing
         #expect(harness.health("test.value.done") == "exited: component shut down cleanly")
         #expect(harness.health("test.value.broken") == "exited: component shut down with error: failed to run")
         #expect(harness.health("test.value.sick") == "unhealthy: feeling sick")
+        let history = harness.runtime.component("test.value.sick")?.healthHistory ?? []
+        #expect(
+            history.map(\.health) == [
+                Health(.unknown, "component created"), .healthy("started component"), .unhealthy("feeling sick"),
+            ])
         harness.advance(.seconds(3600))
         _ = harness.journal.take()
         harness.load(text)

@@ -81,7 +81,14 @@ export function ago(milliseconds, now = Date.now()) {
     return span(Math.floor(seconds)) + " ago";
 }
 
-/** `<moment-text at="MILLISECONDS">`: how long ago, kept current; the moment itself in the tooltip. */
+/** What is planned: how long until then. */
+export function ahead(milliseconds, now = Date.now()) {
+    const seconds = (milliseconds - now) / 1000;
+    return seconds < 1 ? "now" : "in " + span(Math.round(seconds));
+}
+
+/** `<moment-text at="MILLISECONDS">`: how long ago, or with `ahead` how long until then, kept current; the moment itself in
+ * the tooltip. */
 class MomentText extends HTMLElement {
     static observedAttributes = ["at"];
     static all = new Set();
@@ -97,7 +104,7 @@ class MomentText extends HTMLElement {
 
     refresh() {
         const at = Number(this.getAttribute("at"));
-        const text = at > 0 ? ago(at) : "never";
+        const text = at > 0 ? (this.hasAttribute("ahead") ? ahead : ago)(at) : "never";
         if (this.textContent !== text) this.textContent = text;
         const title = at > 0 ? absolute(at) : "";
         if (this.title !== title) this.title = title;

@@ -2,7 +2,9 @@
 
 import { s, setAttribute, setText } from "./dom.js";
 import { rate, short } from "./format.js";
-import { layout, sizes } from "./graph-layout.js";
+import { Camera } from "./graph-camera.js";
+import { sizes } from "./graph-geometry.js";
+import { layout } from "./graph-layout.js";
 import { buildModel } from "./graph-model.js";
 import { store } from "./store.js";
 
@@ -40,8 +42,6 @@ export class GraphView extends EventTarget {
     #groups = new Map();
     #edges = new Map();
     #model = { nodes: [], groups: [], edges: [] };
-    #size = { width: 0, height: 0 };
-    #transform = { x: 0, y: 0, scale: 1 };
 
     constructor() {
         super();
@@ -49,7 +49,9 @@ export class GraphView extends EventTarget {
         this.element = s("svg", {
             class: "graph", tabindex: 0, role: "group", "aria-label": "Pipeline graph. Arrow keys move, + and - zoom.",
         }, this.scene);
-        this.#listen();
+        this.camera = new Camera(this.element, this.scene, {
+            onEmptyClick: () => this.select(null), onFocus: (id) => this.center(id),
+        });
     }
 
     isFolded(id) {
@@ -75,7 +77,7 @@ export class GraphView extends EventTarget {
         this.drawn = this.#signature();
         const { nodes, groups, edges } = this.#model;
         const spots = layout(nodes, groups, edges);
-        this.#size = spots;
+        this.camera.size = spots;
         const focused = document.activeElement?.closest?.("[data-id]")?.dataset.id;
         this.#nodes.clear();
         this.#groups.clear();
@@ -279,6 +281,18 @@ export class GraphView extends EventTarget {
         setAttribute(entry.element, "aria-label", lines.join(". "));
     }
 
+    // MARK: Moving
+
+    zoom(factor) { this.camera.zoom(factor); }
+
+    /** Shows everything, but not smaller than `least`. */
+    fit(least = 0) { this.camera.fit(least); }
+
+    center(id) {
+        const spot = this.#nodes.get(id)?.spot;
+        if (spot) this.camera.center({ x: spot.x + sizes.width / 2, y: spot.y + sizes.height / 2 });
+    }
+
     // MARK: Choosing
 
     /** Chooses a node, or none, and shows the whole way up and down from it. */
@@ -350,113 +364,5 @@ export class GraphView extends EventTarget {
             element.classList.toggle("dim", path ? !path.edges.has(id) : found !== null);
             element.classList.toggle("lit", path?.edges.has(id) ?? false);
         }
-    }
-
-    // MARK: Moving
-
-    #apply() {
-        const { x, y, scale } = this.#transform;
-        this.scene.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale.toFixed(4)})`);
-        this.element.classList.toggle("far", scale < 0.42);
-    }
-
-    zoom(factor, at) {
-        const area = this.element.getBoundingClientRect();
-        const point = at ?? { x: area.width / 2, y: area.height / 2 };
-        const before = this.#transform;
-        const scale = Math.min(2.5, Math.max(0.04, before.scale * factor));
-        const ratio = scale / before.scale;
-        this.#transform = { scale, x: point.x - (point.x - before.x) * ratio, y: point.y - (point.y - before.y) * ratio };
-        this.#apply();
-    }
-
-    pan(dx, dy) {
-        this.#transform.x += dx;
-        this.#transform.y += dy;
-        this.#apply();
-    }
-
-    /** Shows everything, but not smaller than `least`. */
-    fit(least = 0) {
-        const area = this.element.getBoundingClientRect();
-        if (area.width === 0 || this.#size.width === 0) return;
-        const margin = area.width < 600 ? 14 : 32;
-        const whole = Math.min((area.width - 2 * margin) / this.#size.width, (area.height - 2 * margin) / this.#size.height);
-        const scale = Math.max(least, Math.min(1.15, whole));
-        const [width, height] = [this.#size.width * scale, this.#size.height * scale];
-        const isWide = area.width >= 600;
-        this.#transform = {
-            scale,
-            x: width <= area.width - margin ? (area.width - width) / 2 : margin,
-            y: height <= area.height - margin && isWide ? (area.height - height) / 2 : margin,
-        };
-        this.#apply();
-    }
-
-    center(id) {
-        const entry = this.#nodes.get(id);
-        if (!entry) return;
-        const area = this.element.getBoundingClientRect();
-        const scale = Math.max(this.#transform.scale, 0.7);
-        this.#transform = {
-            scale,
-            x: area.width / 2 - (entry.spot.x + sizes.width / 2) * scale,
-            y: area.height / 2 - (entry.spot.y + sizes.height / 2) * scale,
-        };
-        this.#apply();
-    }
-
-    #listen() {
-        const pointers = new Map();
-        let moved = 0;
-        this.element.addEventListener("wheel", (event) => {
-            event.preventDefault();
-            const area = this.element.getBoundingClientRect();
-            const step = event.deltaMode === 1 ? event.deltaY * 20 : event.deltaY;
-            this.zoom(Math.exp(-step * 0.0016), { x: event.clientX - area.left, y: event.clientY - area.top });
-        }, { passive: false });
-        this.element.addEventListener("pointerdown", (event) => {
-            pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-            moved = 0;
-        });
-        this.element.addEventListener("pointermove", (event) => {
-            const last = pointers.get(event.pointerId);
-            if (!last) return;
-            const now = { x: event.clientX, y: event.clientY };
-            moved += Math.hypot(now.x - last.x, now.y - last.y);
-            if (moved < 4) return;
-            if (!this.element.hasPointerCapture(event.pointerId)) this.element.setPointerCapture(event.pointerId);
-            if (pointers.size === 1) this.pan(now.x - last.x, now.y - last.y);
-            if (pointers.size === 2) {
-                const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
-                const ratio = Math.hypot(now.x - other.x, now.y - other.y) /
-                    Math.max(1, Math.hypot(last.x - other.x, last.y - other.y));
-                const area = this.element.getBoundingClientRect();
-                this.zoom(ratio, { x: (now.x + other.x) / 2 - area.left, y: (now.y + other.y) / 2 - area.top });
-            }
-            pointers.set(event.pointerId, now);
-        });
-        for (const name of ["pointerup", "pointercancel"]) {
-            this.element.addEventListener(name, (event) => pointers.delete(event.pointerId));
-        }
-        this.element.addEventListener("click", () => { if (moved < 4) this.select(null); });
-        this.element.addEventListener("keydown", (event) => {
-            const moves = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
-            if (moves[event.key]) this.pan(...moves[event.key]);
-            else if (event.key === "+" || event.key === "=") this.zoom(1.25);
-            else if (event.key === "-") this.zoom(0.8);
-            else if (event.key === "0") this.fit();
-            else if (event.key === "Escape") this.select(null);
-            else return;
-            event.preventDefault();
-        });
-        this.element.addEventListener("focusin", (event) => {
-            const node = event.target.closest?.(".node");
-            if (!node || !node.matches(":focus-visible")) return;
-            const [area, spot] = [this.element.getBoundingClientRect(), node.getBoundingClientRect()];
-            if (spot.left < area.left || spot.right > area.right || spot.top < area.top || spot.bottom > area.bottom) {
-                this.center(node.dataset.id);
-            }
-        });
     }
 }

@@ -8,6 +8,7 @@ import { componentView } from "./page-component.js";
 import { componentsView } from "./page-components.js";
 import { targetsView } from "./page-targets.js";
 import { liveView } from "./page-live.js";
+import { clusterView } from "./page-cluster.js";
 import { explainView } from "./page-explain.js";
 import { configurationView, flagsView, runtimeView, supportView } from "./page-system.js";
 
@@ -18,7 +19,8 @@ const views = [
     { path: "live", title: "Live data", show: liveView },
     { path: "explain", title: "Explain", show: explainView },
     { path: "configuration", title: "Configuration", show: configurationView },
-    { path: "runtime", title: "Runtime", show: runtimeView, also: ["clustering"] },
+    { path: "runtime", title: "Runtime", show: runtimeView },
+    { path: "clustering", title: "Cluster", show: clusterView },
     { path: "flags", title: "Flags", show: flagsView },
     { path: "support", title: "Support", show: supportView },
 ];

@@ -2,6 +2,7 @@
 
 import { componentPath, h, link, note, setText } from "./dom.js";
 import { bytes, full, rate, short, span } from "./format.js";
+import { healthHistory } from "./health-history.js";
 import { ledgerLine, windowLine } from "./ledger.js";
 import { Plot } from "./plot.js";
 import { getJSON, store } from "./store.js";
@@ -23,8 +24,10 @@ export function componentView(content, id) {
         if (isGone) return;
         content.replaceChildren();
         fill(content, id, detail, listen);
+        const health = healthHistory(id);
         const plots = selfMetrics(id);
-        content.append(plots.element);
+        content.append(health.element, plots.element);
+        health.load();
         const poll = async () => {
             if (!document.hidden) await plots.load();
             if (!isGone) timers.add(setTimeout(poll, 3000));
@@ -33,6 +36,7 @@ export function componentView(content, id) {
         const again = async () => {
             if (!document.hidden) {
                 try { content.refresh?.(await getJSON(detailPath(id))); } catch { /* The bar says that nobody answers. */ }
+                await health.load();
             }
             if (!isGone) timers.add(setTimeout(again, 5000));
         };

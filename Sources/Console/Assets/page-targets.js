@@ -1,44 +1,23 @@
-// Every target of every scrape: how it is, why it failed, how long it took.
+// Every target of every scrape: how it is, why it failed, how long it took; and the targets that rules dropped before.
 
 import { componentPath, h, link, note, setText } from "./dom.js";
-import { bytes, parseSpan, short, span } from "./format.js";
+import { droppedTargets } from "./dropped-targets.js";
+import { bytes, short, span } from "./format.js";
 import { getJSON } from "./store.js";
-import { attribute } from "./value.js";
+import { labelList, targetDetail } from "./target-detail.js";
 
 /** Rows drawn per pool before one asks for more. */
 const pageLength = 200;
-
-function readTargets(entries) {
-    const targets = [];
-    for (const entry of entries) {
-        for (const block of entry.debugInfo) {
-            if (block.name !== "target") continue;
-            const body = block.body ?? [];
-            const last = Date.parse(attribute(body, "last_scrape") ?? "");
-            targets.push({
-                component: entry.component,
-                job: attribute(body, "job") ?? "",
-                url: attribute(body, "url") ?? "",
-                health: attribute(body, "health") ?? "unknown",
-                labels: attribute(body, "labels") ?? {},
-                error: attribute(body, "last_error") ?? "",
-                last: last > 0 ? last : 0,
-                seconds: parseSpan(attribute(body, "last_scrape_duration") ?? ""),
-                samples: attribute(body, "last_scrape_samples"),
-                bytes: attribute(body, "last_scrape_bytes"),
-            });
-        }
-    }
-    return targets;
-}
+const columns = ["State", "Target", "Labels", "Last scrape", "Took", "Samples", "Size", ""];
 
 export function targetsView(content, { query }) {
-    let targets = [];
     let pools = [];
     let isGone = false;
     let timer = null;
     let hasAnswer = false;
     const shownRows = new Map();
+    /** Details that are open, by pool and target; they stay the same while the rows around them are drawn anew. */
+    const details = new Map();
     const search = h("input", {
         type: "search", placeholder: "Filter: job, url, label=value, error", "aria-label": "Filter targets",
         value: query.get("search") ?? "", oninput: () => draw(),
@@ -48,11 +27,11 @@ export function targetsView(content, { query }) {
             h("option", { value, selected: query.get("state") === value }, text)));
     const summary = h("p", { class: "summary", role: "status" });
     const area = h("div");
-    content.append(h("h1", {}, "Targets"), h("div", { class: "tools" }, search, state), summary, area);
+    content.append(h("h1", {}, "Targets"), h("div", { class: "tools" }, search, state), summary, area, droppedTargets());
 
     function fits(target, words) {
-        if (state.value !== "" && target.health !== state.value) return false;
-        const text = [target.component, target.job, target.url, target.error,
+        if (state.value !== "" && target.state !== state.value) return false;
+        const text = [target.job, target.url, target.error,
             ...Object.entries(target.labels).map(([name, value]) => `${name}=${value}`)].join(" ").toLowerCase();
         return words.every((word) => text.includes(word));
     }
@@ -60,7 +39,9 @@ export function targetsView(content, { query }) {
     function draw() {
         const words = search.value.trim().toLowerCase().split(/\s+/).filter((word) => word !== "");
         const counts = { up: 0, down: 0, unknown: 0 };
-        for (const target of targets) counts[target.health] = (counts[target.health] ?? 0) + 1;
+        for (const pool of pools) {
+            for (const target of pool.targets) counts[target.state] = (counts[target.state] ?? 0) + 1;
+        }
         summary.replaceChildren();
         if (!hasAnswer) return;
         if (pools.length === 0) {
@@ -72,63 +53,87 @@ export function targetsView(content, { query }) {
             h("span", { class: counts.down > 0 ? "badge unhealthy" : "badge" }, `${counts.down} down`), " ",
             h("span", { class: "badge" }, `${counts.unknown} not scraped yet`));
         const open = new Map([...area.querySelectorAll("details.pool")].map((one) => [one.dataset.id, one.open]));
-        const sections = pools.map((pool) => {
-            const own = targets.filter((target) => target.component === pool.component);
-            const found = own.filter((target) => fits(target, words))
-                .sort((a, b) => (a.health === "down" ? 0 : 1) - (b.health === "down" ? 0 : 1) || (a.url < b.url ? -1 : 1));
-            if (found.length === 0 && (words.length > 0 || state.value !== "")) return null;
-            const down = own.filter((target) => target.health === "down").length;
-            return h("details", { class: "pool", open: open.get(pool.component) ?? true, "data-id": pool.component },
-                h("summary", {}, h("b", {}, pool.component), " ",
-                    h("span", { class: down > 0 ? "badge unhealthy" : "badge healthy" }, `${own.length - down} of ${own.length} up`), " ",
-                    link(componentPath(pool.component), {}, "component")),
-                own.length === 0
-                    ? h("p", { class: "empty" }, "No targets: what feeds the argument ", h("code", {}, "targets"),
-                        " is empty now. Look at the exports of the component it refers to.")
-                    : table(pool.component, found));
-        }).filter((section) => section !== null);
+        const focused = area.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+        const sections = pools.map((pool) => section(pool, words, open)).filter((one) => one !== null);
         area.replaceChildren(...sections);
         if (sections.length === 0) area.append(note("No target fits", "Change the filter to see others."));
+        if (focused !== undefined) {
+            [...area.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus({ preventScroll: true });
+        }
     }
 
-    function table(pool, found) {
-        const shown = shownRows.get(pool) ?? pageLength;
-        const rows = found.slice(0, shown);
+    function section(pool, words, open) {
+        const id = pool.component + "\n" + pool.job;
+        const found = pool.targets.filter((target) => fits(target, words))
+            .sort((a, b) => (a.state === "down" ? 0 : 1) - (b.state === "down" ? 0 : 1) || (a.url < b.url ? -1 : 1));
+        if (found.length === 0 && (words.length > 0 || state.value !== "")) return null;
+        const down = pool.targets.filter((target) => target.state === "down").length;
+        return h("details", { class: "pool", open: open.get(id) ?? true, "data-id": id },
+            h("summary", { "data-key": id }, h("b", {}, pool.component), pool.job && h("span", { class: "kind" }, ` ${pool.job}`), " ",
+                h("span", { class: down > 0 ? "badge unhealthy" : "badge healthy" },
+                    `${pool.targets.length - down} of ${pool.targets.length} up`), " ",
+                link(componentPath(pool.component), {}, "component")),
+            pool.targets.length === 0
+                ? h("p", { class: "empty" }, "No targets: what feeds this scrape is empty now, or rules dropped all of it. Look at "
+                    + "the exports of the component it refers to, and at the dropped targets below.")
+                : table(id, pool, found));
+    }
+
+    function table(id, pool, found) {
+        const shown = shownRows.get(id) ?? pageLength;
         return [h("div", { class: "scroll" }, h("table", { class: "rows targets" },
-            h("thead", {}, h("tr", {}, ["State", "Target", "Labels", "Last scrape", "Took", "Samples", "Size"].map((title, index) =>
-                h("th", { scope: "col", class: index > 3 ? "number" : "" }, title)))),
-            h("tbody", {}, rows.map(row)))),
+            h("thead", {}, h("tr", {}, columns.map((title, index) =>
+                h("th", { scope: "col", class: index > 3 && title ? "number" : "" }, title || h("span", { class: "hidden" }, "Details"))))),
+            h("tbody", {}, found.slice(0, shown).map((target) => rows(pool, target))))),
         found.length > shown && h("button", {
             type: "button", onclick: () => {
-                shownRows.set(pool, shown + 10 * pageLength);
+                shownRows.set(id, shown + 10 * pageLength);
                 draw();
             },
         }, `${found.length - shown} more`)];
     }
 
-    function row(target) {
+    function rows(pool, target) {
+        const key = [pool.component, pool.job, target.id].join("\n");
+        const isOpen = details.has(key);
         const names = { up: "healthy", down: "unhealthy", unknown: "unknown" };
-        return h("tr", { class: target.health === "down" ? "down" : "" },
-            h("td", { "data-title": "State" }, h("span", { class: `badge ${names[target.health] ?? ""}` }, target.health)),
+        const row = h("tr", { class: target.state === "down" ? "target down" : "target" },
+            h("td", { "data-title": "State" }, h("span", { class: `badge ${names[target.state] ?? ""}` }, target.state)),
             h("td", { "data-title": "Target", class: "wrap" }, h("span", { class: "url" }, target.url),
                 target.error && h("p", { class: "error" }, target.error)),
-            h("td", { "data-title": "Labels", class: "labels" }, Object.entries(target.labels).map(([name, value]) =>
-                h("span", { class: "label" }, h("span", {}, name), "=", JSON.stringify(value)))),
-            h("td", { "data-title": "Last scrape" }, h("moment-text", { at: target.last })),
-            h("td", { "data-title": "Took", class: "number" }, target.last > 0 ? span(target.seconds) : "\u2013"),
-            h("td", { "data-title": "Samples", class: "number" }, target.samples === undefined ? "\u2013" : short(target.samples)),
-            h("td", { "data-title": "Size", class: "number" }, target.bytes === undefined ? "\u2013" : bytes(target.bytes)));
+            h("td", { "data-title": "Labels", class: "labels" }, labelList(target.labels)),
+            h("td", { "data-title": "Last scrape" }, h("moment-text", { at: target.last ?? 0 }),
+                target.next !== null && h("span", { class: "kind next" }, "next ", h("moment-text", { ahead: true, at: target.next }))),
+            h("td", { "data-title": "Took", class: "number" }, target.last ? span(target.seconds) : "\u2013"),
+            h("td", { "data-title": "Samples", class: "number" }, target.last ? short(target.samples) : "\u2013"),
+            h("td", { "data-title": "Size", class: "number" }, target.last ? bytes(target.bytes) : "\u2013"),
+            h("td", {}, h("button", {
+                type: "button", class: "quiet", "data-key": key, "aria-expanded": String(isOpen),
+                "aria-label": `Details of ${target.url}`, onclick: () => {
+                    if (details.has(key)) details.delete(key);
+                    else details.set(key, targetDetail(pool, target));
+                    draw();
+                },
+            }, isOpen ? "Close" : "Details")));
+        if (!isOpen) return row;
+        details.get(key).refresh(target);
+        return [row, h("tr", { class: "detail" }, h("td", { colspan: columns.length }, details.get(key).element))];
+    }
+
+    /** Whether drawing anew would disturb: something is selected, or somebody reads or uses an open detail. */
+    function isBusy() {
+        const selection = document.getSelection();
+        if (selection?.isCollapsed === false && area.contains(selection.anchorNode)) return true;
+        return document.activeElement?.closest?.(".target-detail") !== null && area.contains(document.activeElement);
     }
 
     async function load() {
-        if (!document.hidden && !area.contains(document.getSelection()?.isCollapsed === false
-            ? document.getSelection().anchorNode : null)) {
+        if (!document.hidden && !isBusy()) {
             try {
                 pools = await getJSON("api/v0/console/targets");
                 if (isGone) return;
-                targets = readTargets(pools);
                 hasAnswer = true;
-                draw();
+                if (!isBusy()) draw();
             } catch (error) {
                 if (isGone) return;
                 if (!hasAnswer) area.replaceChildren(note("The targets cannot be read", error.message));

@@ -27,10 +27,14 @@ final class TargetFeed: Sendable {
     }
 
     private let context: Context<DiscoveryExports>
+    private let live: LiveView
     private let state = Mutex(State())
 
     /// Exports nothing yet: that nothing was found is not known before something was asked.
-    init(_ context: Context<DiscoveryExports>) { self.context = context }
+    init(_ context: Context<DiscoveryExports>) {
+        self.context = context
+        live = context.makeLiveView()
+    }
 
     /// Runs `discover` with a projection of the arguments and again from an empty feed whenever that changes, while
     /// exporting what it puts in.
@@ -106,8 +110,10 @@ final class TargetFeed: Sendable {
             for (_, group) in groups.sorted(by: { $0.key < $1.key }) {
                 for own in group.targets { targets.append(Target(own: own, group: group.labels)) }
             }
-            context.services.liveData.publish(context.componentID, .target, count: targets.count) {
-                "[" + targets.map { "\($0.labels)" }.joined(separator: " ") + "]"
+            live.publish(.target, count: targets.count) {
+                let shown = targets.prefix(LiveView.itemLimit).map { "\($0.labels)" }
+                let rest = targets.count - shown.count
+                return "[" + shown.joined(separator: " ") + (rest > 0 ? " and \(rest) more]" : "]")
             }
             context.export(DiscoveryExports(targets: targets))
             state.withLock { $0.isExporting = false }

@@ -3,7 +3,7 @@ package import ComponentKit
 import Telemetry
 
 /// Changes or drops targets by rules.
-package final class DiscoveryRelabel: Component {
+package final class DiscoveryRelabel: Component, ScrapeSource {
     package static let spec = ComponentSpec(
         "discovery.relabel", .generallyAvailable, "Rewrites or drops the labels of targets by relabel rules.")
 
@@ -29,10 +29,15 @@ package final class DiscoveryRelabel: Component {
 
     private let arguments: Live<Arguments>
     private let context: Context<Exports>
+    private let live: LiveView
+
+    package var componentID: String { context.componentID }
 
     package init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws {
         self.arguments = arguments
         self.context = context
+        live = context.makeLiveView()
+        context.services.scrapes.add(self)
         relabel()
         context.report(.healthy("ready"))
     }
@@ -44,16 +49,27 @@ package final class DiscoveryRelabel: Component {
         var scratch = LabelSetBuilder()
         var output: [Target] = []
         output.reserveCapacity(settings.targets.count)
-        for target in settings.targets {
+        for (index, target) in settings.targets.enumerated() {
             let labels = target.labels
             let changed = settings.rules.apply(to: labels, scratch: &scratch)
-            context.services.liveData.publish(context.componentID, .target) {
-                "\(labels) => \(changed ?? .empty)"
-            }
+            if index < LiveView.itemLimit { live.publish(.target) { "\(labels) => \(changed ?? .empty)" } }
             // An unchanged target keeps sharing its group's labels.
             if let changed { output.append(changed == labels ? target : Target(own: changed)) }
         }
+        live.publishRest(.target, settings.targets.count - LiveView.itemLimit)
         context.export(Exports(output: output, rules: RelabelRules(settings.rules)))
+    }
+
+    package func droppedTargets(limit: Int) -> DroppedTargets {
+        let settings = arguments.current
+        var dropped = DroppedTargets()
+        var scratch = LabelSetBuilder()
+        for target in settings.targets {
+            let labels = target.labels
+            scratch.reset(to: labels)
+            dropped.note(labels, as: &scratch, by: settings.rules, limit: limit)
+        }
+        return dropped
     }
 }
 

@@ -51,12 +51,14 @@ package final class LokiEnrich: Component {
 
     private let arguments: Live<Arguments>
     private let context: Context<LogsReceiverExports>
+    private let live: LiveView
     private let receiver: Receiver<LogBatch>
     private let state: Mutex<State>
 
     package init(_ arguments: Live<Arguments>, _ context: Context<LogsReceiverExports>) throws {
         self.arguments = arguments
         self.context = context
+        live = context.makeLiveView()
         receiver = context.makeReceiver()
         let current = arguments.current
         state = Mutex(
@@ -131,11 +133,12 @@ package final class LokiEnrich: Component {
     }
 
     private func show(_ batch: LogBatch, _ output: LogBatch) {
-        guard context.services.liveData.isWatched(context.componentID) else { return }
-        for (before, after) in zip(batch.entries, output.entries) {
-            context.services.liveData.publish(context.componentID, .lokiLog, count: 1) {
+        guard live.isWatched else { return }
+        for (before, after) in zip(batch.entries, output.entries).prefix(LiveView.itemLimit) {
+            live.publish(.lokiLog, count: 1) {
                 "stream: \(batch.streams[Int(before.stream)]) => \(output.streams[Int(after.stream)])"
             }
         }
+        live.publishRest(.lokiLog, batch.entries.count - LiveView.itemLimit)
     }
 }

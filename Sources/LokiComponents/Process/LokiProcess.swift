@@ -49,6 +49,7 @@ package final class LokiProcess: Component {
 
     let arguments: Live<Arguments>
     let context: Context<Exports>
+    private let live: LiveView
     private let receiver: Receiver<LogBatch>
     private let services: StageServices
     private let held: Holding
@@ -59,6 +60,7 @@ package final class LokiProcess: Component {
     package init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws {
         self.arguments = arguments
         self.context = context
+        live = context.makeLiveView()
         receiver = context.makeReceiver()
         services = StageServices(
             metrics: PipelineMetrics(scope: context.metrics, clock: context.clock, account: context.memory),
@@ -190,15 +192,16 @@ package final class LokiProcess: Component {
     }
 
     private func show(_ batch: LogBatch, _ direction: String, count: Int) {
-        guard context.services.liveData.isWatched(context.componentID) else { return }
-        for entry in batch.entries {
-            context.services.liveData.publish(context.componentID, .lokiLog, count: count) {
+        guard live.isWatched else { return }
+        for entry in batch.entries.prefix(LiveView.itemLimit) {
+            live.publish(.lokiLog, count: count) {
                 let time = GoTimeLayout("RFC3339Nano").format(unixNanoseconds: entry.timestamp)
                 let labels = batch.streams[Int(entry.stream)]
                 return
                     "\(direction): timestamp: \(time), entry: \(batch.line(entry)), labels: \(labels), structured_metadata: \(entry.metadata)"
             }
         }
+        live.publishRest(.lokiLog, batch.entries.count - LiveView.itemLimit)
     }
 
     // MARK: Time and change

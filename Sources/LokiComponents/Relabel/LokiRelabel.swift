@@ -45,6 +45,7 @@ package final class LokiRelabel: Component {
 
     private let arguments: Live<Arguments>
     private let context: Context<Exports>
+    private let live: LiveView
     private let receiver: Receiver<LogBatch>
     private let processed: Counter
     private let written: Counter
@@ -56,6 +57,7 @@ package final class LokiRelabel: Component {
     package init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws {
         self.arguments = arguments
         self.context = context
+        live = context.makeLiveView()
         receiver = context.makeReceiver()
         processed = context.metrics.counter("loki_relabel_entries_processed", "Total number of log entries processed")
         written = context.metrics.counter("loki_relabel_entries_written", "Total number of log entries forwarded")
@@ -128,11 +130,11 @@ package final class LokiRelabel: Component {
     }
 
     private func show(_ batch: LogBatch, _ relabeled: [LabelSet?]) {
-        guard context.services.liveData.isWatched(context.componentID) else { return }
-        for (index, labels) in batch.streams.enumerated() {
+        guard live.isWatched else { return }
+        for (index, labels) in batch.streams.enumerated().prefix(LiveView.itemLimit) {
             let count = batch.entries.count { Int($0.stream) == index }
             let after = relabeled[index]
-            context.services.liveData.publish(context.componentID, .lokiLog, count: after == nil ? 0 : count) {
+            live.publish(.lokiLog, count: after == nil ? 0 : count) {
                 "stream: \(labels) => \(after.map(\.description) ?? "<dropped>")"
             }
         }

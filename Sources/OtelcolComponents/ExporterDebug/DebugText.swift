@@ -46,74 +46,25 @@ enum DebugText {
         let walker = OTLPWalker()
         try? walker.walk(batch, to: batch.kind == .metrics ? .point : .item) { level in
             switch (level, batch.kind) {
-            case (.resource, _): lines.append("Resource " + attributes(walker.resource.attributes))
+            case (.resource, _): lines.append("Resource " + OTLPLines.attributes(walker.resource.attributes))
             case (.scope, _): lines.append("Scope " + walker.scope.string(OTLPField.Scope.name))
             case (.item, .traces):
                 let span = walker.span
                 lines.append(
                     "\(walker.item.string(OTLPField.Span.name)) \(OTLPBytes.hex(span.traceID)) "
-                        + "\(OTLPBytes.hex(span.spanID)) \(attributes(span.attributes))")
+                        + "\(OTLPBytes.hex(span.spanID)) \(OTLPLines.attributes(span.attributes))")
             case (.item, .logs):
-                lines.append("\(describe(walker.logRecord.body)) \(attributes(walker.item.attributes))")
+                lines.append(
+                    "\(OTLPLines.text(of: walker.logRecord.body)) \(OTLPLines.attributes(walker.item.attributes))")
             case (.point, .metrics):
                 lines.append(
-                    "\(walker.item.string(OTLPField.Metric.name)){\(attributes(walker.point.attributes))} \(value(walker))"
+                    "\(walker.item.string(OTLPField.Metric.name)){\(OTLPLines.attributes(walker.point.attributes))} "
+                        + OTLPLines.value(walker)
                 )
             default: break
             }
             return .keep
         }
         return lines.joined(separator: "\n")
-    }
-
-    private static func value(_ walker: OTLPWalker) -> String {
-        switch walker.metricKind {
-        case .gauge, .sum:
-            switch OTLPNumberPoint(walker.point).value {
-            case .int(let value): "\(value)"
-            case .double(let value): "\(value)"
-            case nil: ""
-            }
-        case .histogram:
-            "count=\(OTLPHistogramPoint(walker.point).count) sum=\(OTLPHistogramPoint(walker.point).sum ?? 0)"
-        case .exponentialHistogram:
-            "count=\(OTLPExponentialHistogramPoint(walker.point).count) "
-                + "sum=\(OTLPExponentialHistogramPoint(walker.point).sum ?? 0)"
-        case .summary: "count=\(OTLPSummaryPoint(walker.point).count) sum=\(OTLPSummaryPoint(walker.point).sum)"
-        case nil: ""
-        }
-    }
-
-    private static func attributes(_ attributes: OTLPAttributes) -> String {
-        var parts: [String] = []
-        attributes.forEach { key, value in
-            parts.append("\(String(decoding: key, as: UTF8.self))=\(describe(value))")
-        }
-        return parts.joined(separator: " ")
-    }
-
-    private static func describe(_ value: OTLPValue) -> String {
-        switch value {
-        case .empty: ""
-        case .string(let bytes): String(decoding: bytes, as: UTF8.self)
-        case .bool(let value): "\(value)"
-        case .int(let value): "\(value)"
-        case .double(let value): "\(value)"
-        case .bytes(let bytes): OTLPBytes.hex(bytes)
-        case .array(let list):
-            "["
-                + { () -> String in
-                    var parts: [String] = []
-                    list.forEach { parts.append(describe($0)) }
-                    return parts.joined(separator: ",")
-                }() + "]"
-        case .map(let map):
-            "{"
-                + { () -> String in
-                    var parts: [String] = []
-                    map.forEach { parts.append("\(String(decoding: $0, as: UTF8.self)):\(describe($1))") }
-                    return parts.joined(separator: ",")
-                }() + "}"
-        }
     }
 }

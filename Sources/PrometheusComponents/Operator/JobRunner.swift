@@ -8,7 +8,7 @@ import TextFormats
 import Transport
 
 /// Runs one job: finds its targets and scrapes them, while the job may change.
-final class JobRunner: Sendable {
+final class JobRunner: ScrapeSource {
     /// Changes of targets are gathered for this long, as Prometheus gathers them.
     private static let pause = Duration.seconds(5)
     /// Bytes of one list of targets fetched over HTTP, decompressed.
@@ -62,6 +62,8 @@ final class JobRunner: Sendable {
 
     /// Runs until the task is cancelled, or ``retire()`` was called and every series has ended.
     func run() async {
+        context.services.scrapes.add(self)
+        defer { context.services.scrapes.remove(self) }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [pool] in await pool.run() }
             group.addTask { [self] in
@@ -82,6 +84,23 @@ final class JobRunner: Sendable {
 
     // MARK: Targets
 
+    var componentID: String { context.componentID }
+    var jobName: String { name }
+
+    func droppedTargets(limit: Int) -> DroppedTargets {
+        guard let job = job.current else { return DroppedTargets() }
+        var dropped = DroppedTargets()
+        var scratch = LabelSetBuilder()
+        for (_, group) in state.withLock({ $0.groups }).sorted(by: { $0.key < $1.key }) {
+            for own in group.targets {
+                let labels = Target(own: own, group: group.labels).labels
+                job.prepare(&scratch, from: labels)
+                dropped.note(labels, as: &scratch, by: job.relabeling, limit: limit)
+            }
+        }
+        return dropped
+    }
+
     private func updateTargets() async throws {
         while true {
             try await targetsChanged.wait()
@@ -92,9 +111,10 @@ final class JobRunner: Sendable {
             var scratch = LabelSetBuilder()
             for (_, group) in groups.sorted(by: { $0.key < $1.key }) {
                 for own in group.targets {
-                    let labels = Target(own: own, group: group.labels).labels
-                    if let target = job.relabelled(labels, scratch: &scratch) {
+                    let discovered = Target(own: own, group: group.labels)
+                    if let target = job.relabelled(discovered.labels, scratch: &scratch) {
                         arguments.targets.append(Target(own: target))
+                        arguments.discovered.append(discovered)
                     }
                 }
             }
@@ -107,6 +127,7 @@ final class JobRunner: Sendable {
     private func drain() async throws {
         var arguments = scrape.current
         arguments.targets = []
+        arguments.discovered = []
         scrape.replace(with: arguments)
         repeat { try await context.clock.sleep(for: Self.pause) } while !pool.isEmpty
     }

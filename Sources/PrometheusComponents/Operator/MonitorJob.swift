@@ -27,6 +27,13 @@ struct MonitorJob: Sendable, Equatable {
     ///
     /// As Prometheus does (`scrape/target.go`), what the job says is set before the rules see the target.
     func relabelled(_ labels: LabelSet, scratch: inout LabelSetBuilder) -> LabelSet? {
+        prepare(&scratch, from: labels)
+        guard relabeling.apply(to: &scratch), scratch.value(of: "__address__") != nil else { return nil }
+        return scratch.finish()
+    }
+
+    /// Makes of discovered labels what the rules see.
+    func prepare(_ scratch: inout LabelSetBuilder, from labels: LabelSet) {
         scratch.reset(to: labels)
         var defaults: [(String, String)] = [
             ("job", settings.name), ("__metrics_path__", settings.metricsPath), ("__scheme__", settings.scheme),
@@ -35,8 +42,6 @@ struct MonitorJob: Sendable, Equatable {
             if let first = values.first { defaults.append(("__param_" + name, first)) }
         }
         for (name, value) in defaults where scratch.value(of: name) == nil { scratch.set(name, to: value) }
-        guard relabeling.apply(to: &scratch), scratch.value(of: "__address__") != nil else { return nil }
-        return scratch.finish()
     }
 }
 

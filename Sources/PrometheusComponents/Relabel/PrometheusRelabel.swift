@@ -57,6 +57,7 @@ package final class PrometheusRelabel: Component {
     private let arguments: Live<Arguments>
     private let context: Context<Exports>
     private let receiver: Receiver<MetricBatch>
+    private let live: LiveView
     private let mapper: Mutex<(rules: Relabeling, mapper: SeriesMapper)>
     private let processed: Counter
     private let written: Counter
@@ -69,6 +70,7 @@ package final class PrometheusRelabel: Component {
         self.arguments = arguments
         self.context = context
         receiver = context.makeReceiver()
+        live = context.makeLiveView()
         let metrics = context.metrics
         processed = metrics.counter("alloy_prometheus_relabel_metrics_processed", "Samples that came in.")
         written = metrics.counter("alloy_prometheus_relabel_metrics_written", "Samples that were passed on.")
@@ -115,12 +117,26 @@ package final class PrometheusRelabel: Component {
         let dropped = mapper.apply(to: &batch, at: context.clock.monotonicNanoseconds)
         let new = mapper.mappedCount - known
         processed.add(count)
+        if live.isWatched { show(incoming) }
         misses.add(new)
         hits.add(max(count - new, 0))
         if new > 0 { size.set(mapper.seriesCount) }
         if !batch.isEmpty { try await arguments.current.forwardTo(batch) }
         context.ledger.drop(dropped, .rule)
         written.add(batch.itemCount)
+    }
+
+    /// Shows what the rules make of the series of a batch: they run once more on those that are shown.
+    private func show(_ batch: MetricBatch) {
+        let rules = arguments.current.rules
+        var scratch = LabelSetBuilder()
+        let refs = batch.series.prefix(LiveView.itemLimit) + batch.histograms.prefix(LiveView.itemLimit).map(\.series)
+        for ref in refs.prefix(LiveView.itemLimit) {
+            let labels = batch.table[ref]
+            let changed = rules.apply(to: labels, scratch: &scratch).flatMap { $0.isEmpty ? nil : $0 }
+            live.publish(.prometheusMetric) { "\(labels) => \(changed.map(\.description) ?? "<dropped>")" }
+        }
+        live.publishRest(.prometheusMetric, batch.itemCount - LiveView.itemLimit)
     }
 
     private static func makeMapper(_ rules: Relabeling, _ memory: MemoryAccount) -> SeriesMapper {

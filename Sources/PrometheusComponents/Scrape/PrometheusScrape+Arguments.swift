@@ -8,6 +8,8 @@ import Wire
 extension PrometheusScrape {
     package struct Arguments: Block, Sendable {
         var targets: [Target]
+        /// What became the targets, in the same order, where rules of a job came between; otherwise empty.
+        var discovered: [Target] = []
         let forwardTo: Fanout<MetricBatch>
         /// Nil for the component's ID.
         let jobName: String?

@@ -37,7 +37,7 @@ struct ScrapeFailure: Error, CustomStringConvertible {
 /// What is asked of a target at every scrape.
 struct ScrapeRequest: Sendable {
     let target: ScrapeTarget
-    let request: HTTPClientRequest
+    var request: HTTPClientRequest
     let client: HTTPClient
     /// True when the target is this very process, which is asked without a socket.
     let isInMemory: Bool
@@ -146,7 +146,7 @@ struct ScrapeFetch: Sendable {
     // MARK: Without a socket
 
     /// The page of this process that the target names, when its address is the one that reaches the process itself.
-    private var inMemoryPage: (() async -> ComponentResponse)? {
+    var inMemoryPage: (() async -> ComponentResponse)? {
         guard request.isInMemory else { return nil }
         let services = pool.context.services
         let url = request.target.url

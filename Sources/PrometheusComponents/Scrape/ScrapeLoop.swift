@@ -48,6 +48,7 @@ final class ScrapeLoop: Sendable {
         var bookedBytes = 0
         var batchBytes = 0
         var origin: (revision: UInt64, value: MetricOrigin)?
+        var nextScrapeMilliseconds: Int64?
     }
 
     let identity: ScrapeTarget.Identity
@@ -74,6 +75,12 @@ final class ScrapeLoop: Sendable {
     var isRetired: Bool { plan.current.isRetired }
     var target: ScrapeTarget { plan.current.target }
     var status: Status { progress.withLock { $0.status } }
+    /// Names the target within its pool.
+    var id: String { String(ScrapeSchedule.hash(identity), radix: 16) }
+    /// Why scrapes fail without being tried.
+    var forcedError: String? { plan.current.forcedError }
+    /// Milliseconds since 1970 of the next scrape; nil before the first is planned.
+    var nextScrapeMilliseconds: Int64? { progress.withLock { $0.nextScrapeMilliseconds } }
 
     /// Takes what changed; wakes the loop where its schedule depends on it.
     func change(to new: Plan) {
@@ -134,6 +141,7 @@ final class ScrapeLoop: Sendable {
     private func follow(_ course: inout Course, on executor: EventLoopExecutor?) async -> EventLoopExecutor? {
         let clock = pool.context.clock
         while true {
+            progress.withLock { [next = course.schedule.nextWallMilliseconds] in $0.nextScrapeMilliseconds = next }
             let deadline = course.current.isRetired ? course.schedule.endOfSeries : course.schedule.next
             do {
                 if try await wait(until: deadline, orChangeAfter: course.version, on: executor) {
@@ -374,9 +382,6 @@ final class ScrapeLoop: Sendable {
         let count = batch.itemCount
         guard count > 0 else { return }
         context.ledger.originated(count)
-        context.services.liveData.publish(context.componentID, .prometheusMetric, count: count) {
-            LiveSamples.text(batch)
-        }
         let started = context.clock.monotonicNanoseconds
         do throws(DeliveryError) {
             try await arguments.forwardTo(batch)
@@ -456,17 +461,5 @@ private struct MemoryLease {
     mutating func release() {
         account.release(held)
         held = 0
-    }
-}
-
-/// Samples as the live view shows them.
-enum LiveSamples {
-    static func text(_ batch: MetricBatch) -> String {
-        var lines: [String] = []
-        for row in batch.series.indices.prefix(200) {
-            lines.append(
-                "ts=\(batch.timestamps[row]), labels=\(batch.table[batch.series[row]]), value=\(batch.values[row])")
-        }
-        return lines.joined(separator: "\n")
     }
 }

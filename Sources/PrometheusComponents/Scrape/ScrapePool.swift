@@ -14,10 +14,16 @@ final class ScrapePool: Sendable {
     /// Moves the scrapes of this process against those of others for the same target.
     let seed: UInt64
 
+    /// A target with what it was discovered as, whose labels the arguments keep anyway.
+    private struct Active {
+        var identity: ScrapeTarget.Identity
+        var source: Target
+    }
+
     private struct State {
         var loops: [ScrapeTarget.Identity: ScrapeLoop] = [:]
         /// Identities in the order the configuration has them, without the retired.
-        var active: [ScrapeTarget.Identity] = []
+        var active: [Active] = []
         var client: HTTPClient?
         var warnedClustering = false
     }
@@ -26,6 +32,9 @@ final class ScrapePool: Sendable {
 
     /// Whether the pool speaks for the health of its component.
     private let reportsHealth: Bool
+
+    /// The job, where the component has several.
+    var jobName: String { reportsHealth ? "" : arguments.current.jobName ?? "" }
 
     init(
         _ arguments: Live<PrometheusScrape.Arguments>, _ context: Context<NoValues>, reportsHealth: Bool = true
@@ -41,7 +50,11 @@ final class ScrapePool: Sendable {
 
     /// Scrapes until cancelled.
     func run() async {
-        defer { state.withLock { $0.client }?.shutDown() }
+        context.services.scrapes.add(self)
+        defer {
+            context.services.scrapes.remove(self)
+            state.withLock { $0.client }?.shutDown()
+        }
         await withDiscardingTaskGroup { group in
             var (current, version) = arguments.snapshot
             while true {
@@ -62,11 +75,14 @@ final class ScrapePool: Sendable {
         let jobName = arguments.jobName ?? context.componentID
         var scratch = LabelSetBuilder()
         var wanted: [ScrapeTarget.Identity: ScrapeTarget] = [:]
-        var order: [ScrapeTarget.Identity] = []
-        for target in arguments.targets {
+        var order: [Active] = []
+        let discovered = arguments.discovered.isEmpty ? arguments.targets : arguments.discovered
+        for (target, source) in zip(arguments.targets, discovered) {
             do throws(ScrapeTargetError) {
                 let made = try ScrapeTarget(target, arguments, jobName: jobName, scratch: &scratch)
-                if wanted.updateValue(made, forKey: made.identity) == nil { order.append(made.identity) }
+                if wanted.updateValue(made, forKey: made.identity) == nil {
+                    order.append(Active(identity: made.identity, source: source))
+                }
             } catch {
                 metrics.failedSyncs.add()
                 context.log.error("Creating target failed", error, ["target": target.labels.description])
@@ -136,7 +152,12 @@ final class ScrapePool: Sendable {
     var isEmpty: Bool { state.withLock { $0.loops.isEmpty } }
 
     /// The loops of the current targets, in the order of the configuration.
-    var activeLoops: [ScrapeLoop] {
-        state.withLock { state in state.active.compactMap { state.loops[$0] } }
+    var activeLoops: [ScrapeLoop] { activeTargets.map(\.loop) }
+
+    /// The same with what each was discovered as.
+    var activeTargets: [(loop: ScrapeLoop, source: Target)] {
+        state.withLock { state in
+            state.active.compactMap { active in state.loops[active.identity].map { ($0, active.source) } }
+        }
     }
 }

@@ -34,7 +34,7 @@ struct ScrapeSchedule {
     }
 
     /// Equal for the same target in every process and run.
-    private static func hash(_ identity: ScrapeTarget.Identity) -> UInt64 {
+    static func hash(_ identity: ScrapeTarget.Identity) -> UInt64 {
         let labels = identity.labels.withEncoded { FNV1a.hash64($0) }
         var url = identity.url
         return url.withUTF8 { FNV1a.hash64(UnsafeRawBufferPointer($0), labels) }

@@ -38,6 +38,8 @@ final class NodeRecord: ComponentObserver {
         var evaluation: TimedHealth
         var run: TimedHealth
         var reported: TimedHealth?
+        /// How the health operators see has changed, the oldest first.
+        fileprivate(set) var history = HealthHistory()
         /// Grows whenever something was exported.
         var version: UInt64 = 0
         var instance: (any ComponentInstance)?
@@ -52,6 +54,14 @@ final class NodeRecord: ComponentObserver {
         var dataFlowsTo: [String] = []
         var moduleIDs: [String] = []
         var startTime: Int64?
+
+        /// The health operators see: the worst of the last evaluation, of running, and of what the component says.
+        var health: TimedHealth {
+            let own = TimedHealth.worse(run, evaluation)
+            return reported.map { TimedHealth.worse(own, $0) } ?? own
+        }
+
+        fileprivate mutating func noteHealth(at time: Int64) { history.note(health.health, at: time) }
     }
 
     /// The ID within the module.
@@ -78,7 +88,9 @@ final class NodeRecord: ComponentObserver {
         self.clock = clock
         self.dirty = dirty
         let created = TimedHealth(Health(.unknown, "component created"), at: clock.wallNanoseconds)
-        state = Mutex(State(evaluation: created, run: created))
+        var first = State(evaluation: created, run: created)
+        first.noteHealth(at: created.time)
+        state = Mutex(first)
     }
 
     /// The ID with the module's in front.
@@ -89,24 +101,25 @@ final class NodeRecord: ComponentObserver {
     var instance: (any ComponentInstance)? { state.withLock { $0.instance } }
     var imported: ImportedModule? { state.withLock { $0.imported } }
 
-    /// The health operators see: the worst of the last evaluation, of running, and of what the component says.
-    var health: TimedHealth {
-        state.withLock { state in
-            let own = TimedHealth.worse(state.run, state.evaluation)
-            return state.reported.map { TimedHealth.worse(own, $0) } ?? own
-        }
-    }
+    /// The health operators see.
+    var health: TimedHealth { state.withLock { $0.health } }
 
     func update(_ change: (inout State) -> Void) { state.withLock { change(&$0) } }
 
     func evaluated(_ health: Health) {
         let now = clock.wallNanoseconds
-        state.withLock { $0.evaluation = TimedHealth(health, at: now) }
+        state.withLock { state in
+            state.evaluation = TimedHealth(health, at: now)
+            state.noteHealth(at: now)
+        }
     }
 
     func ran(_ health: Health) {
         let now = clock.wallNanoseconds
-        state.withLock { $0.run = TimedHealth(health, at: now) }
+        state.withLock { state in
+            state.run = TimedHealth(health, at: now)
+            state.noteHealth(at: now)
+        }
     }
 
     func started() {
@@ -114,6 +127,7 @@ final class NodeRecord: ComponentObserver {
         state.withLock { state in
             state.run = TimedHealth(.healthy("started component"), at: now)
             state.startTime = now
+            state.noteHealth(at: now)
         }
     }
 
@@ -142,7 +156,10 @@ final class NodeRecord: ComponentObserver {
 
     func healthChanged(of instance: any ComponentInstance, to health: Health) {
         let now = clock.wallNanoseconds
-        state.withLock { $0.reported = TimedHealth(health, at: now) }
+        state.withLock { state in
+            state.reported = TimedHealth(health, at: now)
+            state.noteHealth(at: now)
+        }
     }
 }
 

@@ -118,4 +118,40 @@ struct DiscoveryRelabelTests {
         #expect(harness.export("output", as: [Target].self) == [Target(own: LabelSet([("__address__", "c:3")]))])
         #expect(harness.exportCount == 2)
     }
+
+    @Test("Targets that rules drop are told with the rule, the first of them in full")
+    func dropped() throws {
+        let harness = ComponentHarness(DiscoveryRelabel.self)
+        harness.start(
+            """
+            targets = [{"__address__" = "a:1", "env" = "dev"}, {"__address__" = "b:1", "env" = "dev"},
+              {"__address__" = "c:1", "env" = "prod"}, {"__address__" = "d:1", "env" = "none"}]
+            rule {
+              target_label = "team"
+              replacement = "x"
+            }
+            rule {
+              source_labels = ["env"]
+              regex = "dev"
+              action = "drop"
+            }
+            rule {
+              source_labels = ["env"]
+              regex = "prod"
+              action = "keep"
+            }
+            """)
+        let source = try #require(harness.services.scrapes.sources.first)
+        #expect(source.componentID == "discovery.relabel.test" && !source.isScraping)
+        let all = source.droppedTargets(limit: 1_000)
+        #expect(all.total == 3)
+        #expect(
+            all.items.map { "\($0.labels) \($0.ruleNumber) \($0.rule)" } == [
+                #"{__address__="a:1", env="dev"} 2 drop [env] regex dev"#,
+                #"{__address__="b:1", env="dev"} 2 drop [env] regex dev"#,
+                #"{__address__="d:1", env="none"} 3 keep [env] regex prod"#,
+            ])
+        let some = source.droppedTargets(limit: 1)
+        #expect(some.total == 3 && some.items.count == 1)
+    }
 }

@@ -2,6 +2,7 @@ import AlloySyntax
 import ComponentKit
 import Essentials
 import PrometheusComponents
+import Synchronization
 import Telemetry
 import TestKit
 import Testing
@@ -53,6 +54,48 @@ struct PrometheusRelabelTests {
         #expect(harness.metric("alloy_prometheus_relabel_metrics_written") == 4)
         #expect(harness.finish() == [])
         #expect(harness.instance.ledger.statement.droppedItems == 2)
+    }
+
+    @Test("Whoever looks sees what the rules make of each series, a bounded number of them")
+    func live() throws {
+        let harness = ComponentHarness(PrometheusRelabel.self)
+        harness.start(
+            """
+            forward_to = [recorder.metrics]
+            rule {
+              source_labels = ["env"]
+              regex = "dev"
+              action = "drop"
+            }
+            rule {
+              target_label = "x"
+              replacement = "1"
+            }
+            """)
+        let receiver: Receiver<MetricBatch> = try #require(harness.export("receiver"))
+        let seen = Mutex<[LiveDatum]>([])
+        harness.services.liveData.isEnabled = true
+        let stop = harness.services.liveData.observe(
+            "prometheus.relabel.test",
+            LiveDataHub.Observer(
+                item: { datum in seen.withLock { $0.append(datum) } },
+                edge: { _ in Issue.record("edges are shown too") }))
+        var writer = SeriesTable.Writer()
+        let small = batch(&writer, [[("__name__", "a"), ("env", "dev")], [("__name__", "b")]], at: 1000)
+        try harness.run { try await receiver.consume(small) }
+        #expect(
+            seen.withLock { $0.map(\.text) } == [
+                #"{__name__="a", env="dev"} => <dropped>"#, #"{__name__="b"} => {__name__="b", x="1"}"#,
+            ])
+        seen.withLock { $0 = [] }
+        let large = batch(&writer, (0..<150).map { [("__name__", "m\($0)")] }, at: 2000)
+        try harness.run { try await receiver.consume(large) }
+        stop()
+        try harness.run { try await receiver.consume(large) }
+        seen.withLock { seen in
+            #expect(seen.count == 101 && seen.last?.count == 50)
+            #expect(seen.reduce(0) { $0 + $1.count } == 150)
+        }
     }
 
     @Test("New rules apply to the next batch and are exported")
