@@ -2421,7 +2421,7 @@ export function componentsView(content, { query }) {
 }
 
 """###),
-        ConsoleAsset(name: "page-explain.js", type: "text/javascript; charset=utf-8", tag: "49dd11e621fc149f7332", text: ###"""
+        ConsoleAsset(name: "page-explain.js", type: "text/javascript; charset=utf-8", tag: "2175f9207c39a189045f", text: ###"""
 // What an item meets: every component and rule in order, and what became of it.
 
 import { componentPath, h, link, note, setText } from "./dom.js";
@@ -2434,6 +2434,7 @@ const kinds = [
     { kind: "pod", title: "Pod", sample: "namespace/name, or the pod as JSON or YAML", line: true },
     { kind: "file", title: "File", sample: "/var/log/app.log", line: true },
     { kind: "trace", title: "Trace", sample: "32 hexadecimal digits" },
+    { kind: "otlp", title: "OTLP: spans, log records, metrics", sample: "{\"resourceSpans\": [...]}, OTLP/JSON" },
 ];
 const verdicts = {
     delivered: ["healthy", "Delivered"], dropped: ["unhealthy", "Dropped"], held: ["unknown", "Held"],

@@ -15,6 +15,7 @@ package struct ExplainRequest: Sendable {
         ("file", "the path of a file"),
         ("pod", "a pod: namespace/name where invar runs, or the object as JSON or YAML"),
         ("trace", "the ID of a trace in hexadecimal"),
+        ("otlp", "spans, log records or metrics as OTLP/JSON"),
     ]
 
     /// Bytes one value may have.
@@ -51,6 +52,7 @@ package struct ExplainRequest: Sendable {
             guard value.hasPrefix("/") else { throw ExplainError("file: \"\(value)\" is not an absolute path") }
             item = ExplainedItem(.file, ["__path__": value])
         case "pod": item = try Self.pod(value)
+        case "otlp": item = try Self.telemetry(value)
         case "trace":
             let isHex = value.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x66) }
             guard value.utf8.count == 32, isHex else {
@@ -65,7 +67,7 @@ package struct ExplainRequest: Sendable {
         if kind != "log" {
             if !labels.isEmpty { throw ExplainError("labels belong to an item log, not \(kind)") }
             if !metadata.isEmpty { throw ExplainError("metadata belongs to an item log, not \(kind)") }
-            if line != nil, ["metric", "trace"].contains(kind) {
+            if line != nil, ["metric", "trace", "otlp"].contains(kind) {
                 throw ExplainError("a line belongs to an item labels, file or pod, not \(kind)")
             }
             item.line = line
@@ -117,6 +119,23 @@ package struct ExplainRequest: Sendable {
         } catch {
             throw ExplainError("\(what): \(error)")
         }
+    }
+
+    private static func telemetry(_ text: String) throws(ExplainError) -> ExplainedItem {
+        let batch: OTLPBatch
+        do throws(OTLPJSONError) {
+            batch = try OTLPFields.batch(ofJSON: Array(text.utf8))
+        } catch {
+            throw ExplainError("otlp: \(error)")
+        }
+        var item: ExplainedItem
+        switch batch.kind {
+        case .traces: item = ExplainedItem(.span, OTLPFields.labels(of: batch))
+        case .metrics: item = ExplainedItem(.otelMetric, OTLPFields.labels(of: batch))
+        case .logs: item = ExplainedItem(.otelLog, OTLPFields.labels(of: batch))
+        }
+        item.batch = batch
+        return item
     }
 
     private static func pod(_ text: String) throws(ExplainError) -> ExplainedItem {

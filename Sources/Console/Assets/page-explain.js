@@ -10,6 +10,7 @@ const kinds = [
     { kind: "pod", title: "Pod", sample: "namespace/name, or the pod as JSON or YAML", line: true },
     { kind: "file", title: "File", sample: "/var/log/app.log", line: true },
     { kind: "trace", title: "Trace", sample: "32 hexadecimal digits" },
+    { kind: "otlp", title: "OTLP: spans, log records, metrics", sample: "{\"resourceSpans\": [...]}, OTLP/JSON" },
 ];
 const verdicts = {
     delivered: ["healthy", "Delivered"], dropped: ["unhealthy", "Dropped"], held: ["unknown", "Held"],

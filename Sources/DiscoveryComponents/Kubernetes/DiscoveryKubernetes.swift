@@ -15,9 +15,9 @@ package final class DiscoveryKubernetes: Component {
 
     package typealias Exports = DiscoveryExports
 
-    private let arguments: Live<Arguments>
+    let arguments: Live<Arguments>
     private let context: Context<DiscoveryExports>
-    private let feed: TargetFeed
+    let feed: TargetFeed
     private let failures: Counter
     private let events: [DiscoveryRole: EventCounters]
 

@@ -103,6 +103,14 @@ final class TargetFeed: Sendable {
         exportIfDue()
     }
 
+    /// The labels of every target found until now; nil before the first.
+    var targets: [LabelSet]? {
+        let groups = state.withLock { $0.hasExported ? $0.groups : nil }
+        return groups?.sorted { $0.key < $1.key }.flatMap { _, group in
+            group.targets.map { Target(own: $0, group: group.labels).labels }
+        }
+    }
+
     private func exportIfDue() {
         while let groups = takeDue() {
             var targets: [Target] = []

@@ -118,3 +118,9 @@ extension OTLPBatch.Kind {
         }
     }
 }
+
+extension OtelcolExporterDebug: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        OTLPExplaining.leaving(item, to: "the log of this program")
+    }
+}

@@ -237,3 +237,9 @@ struct EndpointProtocol: Block, Sendable {
         init(from block: inout BlockReader) { arguments = GRPCDialArguments(withoutEndpointFrom: &block) }
     }
 }
+
+extension OtelcolExporterLoadBalancing: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        OTLPExplaining.leaving(item, to: "the backend that its routing key belongs to")
+    }
+}

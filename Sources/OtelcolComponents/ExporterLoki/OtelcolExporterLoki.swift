@@ -73,3 +73,35 @@ package final class OtelcolExporterLoki: Component {
         }
     }
 }
+
+extension OtelcolExporterLoki: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        if let refusal = OTLPExplaining.refusing(item, .logs) { return refusal }
+        guard let batch = item.batch else { return nil }
+        let receivers = arguments.current.forwardTo.owners
+        var conversion = LokiConversion(now: context.clock.wallNanoseconds)
+        var explanation = Explanation()
+        do {
+            try conversion.append(batch)
+        } catch {
+            explanation.steps = [
+                ExplainedStep("conversion", .dropped, "\(error)", before: item, after: nil)
+            ]
+            return explanation
+        }
+        let entries = conversion.entries
+        for entry in entries.entries {
+            var made = ExplainedItem(
+                .log, entries.streams[Int(entry.stream)], line: entries.line(entry), timestamp: entry.timestamp)
+            made.metadata = entry.metadata
+            explanation.steps.append(
+                ExplainedStep("conversion", .changed, "the record becomes an entry", before: item, after: made))
+            explanation.results.append(Explanation.Result(made, .receivers(receivers)))
+        }
+        if entries.isEmpty {
+            explanation.steps.append(
+                ExplainedStep("conversion", .dropped, conversion.problem ?? "", before: item, after: nil))
+        }
+        return explanation
+    }
+}

@@ -34,9 +34,11 @@ package final class OtelcolExporterOTLP: Component {
         var client: GRPCDialArguments
     }
 
+    private let arguments: Live<Arguments>
     private let exporter: ExporterShell<Arguments>
 
     package init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) throws {
+        self.arguments = arguments
         exporter = ExporterShell(arguments, context)
     }
 
@@ -49,6 +51,13 @@ package final class OtelcolExporterOTLP: Component {
                 name: "\(settings.client.settings.host):\(settings.client.settings.port)"
             ) { dialer.shutDown() }
         }
+    }
+}
+
+extension OtelcolExporterOTLP: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let client = arguments.current.settings.client.settings
+        return OTLPExplaining.leaving(item, to: "OTLP over gRPC to \(client.host):\(client.port)")
     }
 }
 

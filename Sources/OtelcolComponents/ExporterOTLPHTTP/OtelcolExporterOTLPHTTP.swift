@@ -47,9 +47,11 @@ package final class OtelcolExporterOTLPHTTP: Component {
         var retry: RetryOnFailure
     }
 
+    private let arguments: Live<Arguments>
     private let exporter: ExporterShell<Arguments>
 
     package init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) throws {
+        self.arguments = arguments
         exporter = ExporterShell(arguments, context)
     }
 
@@ -65,6 +67,14 @@ package final class OtelcolExporterOTLPHTTP: Component {
                 name: HTTPURL(settings.client.endpoint)?.authority ?? ""
             ) { dialer.shutDown() }
         }
+    }
+}
+
+extension OtelcolExporterOTLPHTTP: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard let batch = item.batch else { return nil }
+        let url = arguments.current.settings.urls[batch.kind].flatMap { HTTPURL($0) }
+        return OTLPExplaining.leaving(item, to: "OTLP over HTTP to \(url?.text ?? "an unknown address")")
     }
 }
 

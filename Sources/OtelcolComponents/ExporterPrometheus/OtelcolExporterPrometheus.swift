@@ -93,6 +93,40 @@ package final class OtelcolExporterPrometheus: Component {
     }
 }
 
+extension OtelcolExporterPrometheus: Explaining {
+    /// The series that the metric's points become, each once.
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        if let refusal = OTLPExplaining.refusing(item, .metrics) { return refusal }
+        guard let batch = item.batch else { return nil }
+        let current = arguments.current
+        var conversion = PrometheusConversion(current.options)
+        var explanation = Explanation()
+        let outcome: PrometheusConversion.Outcome
+        do {
+            outcome = try conversion.convert(batch, current.options, now: context.clock.wallMilliseconds)
+        } catch {
+            explanation.steps = [ExplainedStep("conversion", .dropped, "\(error)", before: item, after: nil)]
+            return explanation
+        }
+        var seen: Set<LabelSet> = []
+        for series in outcome.samples.series where seen.insert(outcome.samples.table[series]).inserted {
+            var made = ExplainedItem(.metric, outcome.samples.table[series])
+            made.timestamp = item.timestamp
+            explanation.steps.append(
+                ExplainedStep("conversion", .changed, "a point becomes a sample", before: item, after: made))
+            explanation.results.append(Explanation.Result(made, .receivers(current.forwardTo.owners)))
+        }
+        if seen.isEmpty {
+            let reason =
+                outcome.unsupported > 0
+                ? "points that are deltas are dropped: put otelcol.processor.deltatocumulative in front"
+                : "no sample comes of it"
+            explanation.steps.append(ExplainedStep("conversion", .dropped, reason, before: item, after: nil))
+        }
+        return explanation
+    }
+}
+
 /// How metrics become samples.
 struct PrometheusOptions: Sendable, Equatable {
     let includesTargetInfo: Bool

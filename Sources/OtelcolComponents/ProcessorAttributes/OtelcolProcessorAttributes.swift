@@ -37,12 +37,17 @@ package final class OtelcolProcessorAttributes: Component {
         self.arguments = arguments
         let receiver = OTLPProcessor.receiver(
             context, output: { [weak self] in self?.arguments.current.output },
-            transform: { batch in try Self.change(batch, arguments.current) })
+            transform: { batch in
+                let current = arguments.current
+                return try Self.change(batch, current, current.actions)
+            })
         context.export(InputExports(input: receiver))
     }
 
-    private static func change(_ batch: OTLPBatch, _ arguments: Arguments) throws -> OTLPBatch {
-        if arguments.actions.isEmpty { return batch }
+    private static func change(
+        _ batch: OTLPBatch, _ arguments: Arguments, _ actions: [AttributeAction]
+    ) throws -> OTLPBatch {
+        if actions.isEmpty { return batch }
         let walker = OTLPWalker()
         let wanted: OTLPWalker.Level = batch.kind == .metrics ? .point : .item
         return try walker.edit(batch, to: wanted) { level in
@@ -52,7 +57,7 @@ package final class OtelcolProcessorAttributes: Component {
             }
             guard level == wanted else { return .keep }
             let attributes = wanted == .item ? walker.item.attributes : walker.point.attributes
-            for action in arguments.actions { action.run(attributes, batch.client) }
+            for action in actions { action.run(attributes, batch.client) }
             return .keep
         }
     }
@@ -71,5 +76,18 @@ extension MatchArguments {
             block.reject(name, "cannot have attribute blocks for metrics")
         }
         if match.isEmpty { block.reject(name, "must name something to match") }
+    }
+}
+
+extension OtelcolProcessorAttributes: Explaining {
+    /// A step for each action.
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        let rules = current.actions.indices.map { index in
+            OTLPExplaining.Rule("action \(index + 1)", path: RulePath("action", index)) { batch in
+                try Self.change(batch, current, Array(current.actions.prefix(index + 1)))
+            }
+        }
+        return OTLPExplaining.explanation(of: item, rules, to: current.output)
     }
 }

@@ -10,7 +10,7 @@ import Wire
 ///
 /// A batch is taken when it is held in memory, within a bound. While the consumers refuse what is due, it is offered to them
 /// again and again, and once the bound is reached senders are refused too, so that the pressure reaches the source.
-package final class OtelcolProcessorBatch: Component {
+package final class OtelcolProcessorBatch: Component, Explaining {
     package typealias Exports = InputExports
 
     package static let spec = ComponentSpec(
@@ -78,6 +78,13 @@ package final class OtelcolProcessorBatch: Component {
             try await self.take(batch)
         }
         context.export(InputExports(input: receiver))
+    }
+
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        return OTLPExplaining.passing(
+            item, to: current.output,
+            "joined with others until there are \(current.size) items, at most for \(current.timeout)")
     }
 
     // MARK: Taking batches

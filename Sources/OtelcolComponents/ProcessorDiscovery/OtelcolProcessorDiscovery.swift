@@ -166,3 +166,11 @@ package final class OtelcolProcessorDiscovery: Component {
         return parts.count > 2 ? nil : String(parts[0])
     }
 }
+
+extension OtelcolProcessorDiscovery: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        if let refusal = OTLPExplaining.refusing(item, .traces) { return refusal }
+        let rule = OTLPExplaining.Rule("targets", path: RulePath("targets")) { [self] in try addLabels(to: $0) }
+        return OTLPExplaining.explanation(of: item, [rule], to: arguments.current.output)
+    }
+}

@@ -44,9 +44,11 @@ package final class OtelcolProcessorFilter: Component {
     }
 
     private let arguments: Live<Arguments>
+    private let context: Context<InputExports>
 
     package init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) throws {
         self.arguments = arguments
+        self.context = context
         let errors = StatementErrors(log: context.log, clock: context.clock)
         let clock = context.clock
         let receiver = OTLPProcessor.receiver(
@@ -85,6 +87,29 @@ package final class OtelcolProcessorFilter: Component {
     }
 }
 
+extension OtelcolProcessorFilter: Explaining {
+    /// A step for each condition: the records it drops are gone behind it.
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        let groups = current.filters.filter { $0.kind == item.batch?.kind }
+        var rules: [OTLPExplaining.Rule] = []
+        var tried: [ConditionGroup] = []
+        for group in groups {
+            for condition in group.conditions {
+                tried.append(ConditionGroup(group.kind, group.level, [condition]))
+                let (tried, clock) = (tried, context.clock)
+                rules.append(
+                    OTLPExplaining.Rule(condition.text) { batch in
+                        try Self.filter(batch, tried, clock) { error, text in
+                            if current.mode == .propagate { throw OTTLError("\"\(text)\": \(error)") }
+                        }
+                    })
+            }
+        }
+        return OTLPExplaining.explanation(of: item, rules, to: current.output)
+    }
+}
+
 /// Conditions for the records of one context: one that holds drops the record.
 struct ConditionGroup: Sendable {
     let kind: OTLPBatch.Kind
@@ -101,6 +126,12 @@ struct ConditionGroup: Sendable {
             case .span, .metric, .log: .item
             case .spanevent, .datapoint: .point
             }
+    }
+
+    init(_ kind: OTLPBatch.Kind, _ level: OTLPWalker.Level, _ conditions: [OTTLCondition]) {
+        self.kind = kind
+        self.level = level
+        self.conditions = conditions
     }
 
     /// Reads a list of conditions of a known context.

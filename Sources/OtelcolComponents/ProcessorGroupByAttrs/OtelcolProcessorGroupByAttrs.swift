@@ -140,3 +140,13 @@ enum ResourceGrouping {
         }
     }
 }
+
+extension OtelcolProcessorGroupByAttrs: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        let rule = OTLPExplaining.Rule("keys", path: RulePath("keys")) {
+            try ResourceGrouping.group($0, by: current.keys)
+        }
+        return OTLPExplaining.explanation(of: item, [rule], to: current.output)
+    }
+}

@@ -10,7 +10,7 @@ import TextFormats
 import Wire
 
 /// Adds what the Kubernetes API says of the pods resources came from.
-package final class OtelcolProcessorK8sAttributes: Component {
+package final class OtelcolProcessorK8sAttributes: Component, Explaining {
     package typealias Exports = InputExports
 
     package static let spec = ComponentSpec(
@@ -145,6 +145,16 @@ package final class OtelcolProcessorK8sAttributes: Component {
         OTLPProcessor.install(
             on: receiver, context.ledger, output: { [weak self] in self?.arguments.current.output },
             transform: { [weak self] batch in try self?.describe(batch) ?? batch })
+    }
+
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        guard current.watch.passesAddresses || index.withLock({ $0 }) != nil else {
+            return OTLPExplaining.passing(
+                item, to: current.output, "not known: which pods there are is only known where it runs")
+        }
+        let rule = OTLPExplaining.Rule("pod") { [self] in try describe($0) }
+        return OTLPExplaining.explanation(of: item, [rule], to: current.output)
     }
 
     private func describe(_ batch: OTLPBatch) throws -> OTLPBatch {

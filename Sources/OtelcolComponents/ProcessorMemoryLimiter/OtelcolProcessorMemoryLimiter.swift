@@ -104,3 +104,11 @@ package final class OtelcolProcessorMemoryLimiter: Component {
         }
     }
 }
+
+extension OtelcolProcessorMemoryLimiter: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        OTLPExplaining.passing(
+            item, to: arguments.current.output,
+            isOver.withLock { $0 } ? "refused at the moment: memory is above the limit" : "passes while memory lasts")
+    }
+}

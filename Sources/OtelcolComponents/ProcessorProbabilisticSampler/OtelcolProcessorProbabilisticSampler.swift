@@ -224,3 +224,15 @@ private struct Sampler {
         Sampling.bucket(id, seed: arguments.seed) < UInt32(min(max(percentage, 0), 100) * 0x4000 / 100)
     }
 }
+
+extension OtelcolProcessorProbabilisticSampler: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        let rule = OTLPExplaining.Rule("sampling") { batch in
+            // Metrics have no IDs to decide by.
+            if batch.kind == .metrics { throw OTTLError("metrics cannot be sampled") }
+            return try Sampler(current, batch.kind).sample(batch)
+        }
+        return OTLPExplaining.explanation(of: item, [rule], to: current.output)
+    }
+}

@@ -94,3 +94,11 @@ struct DatabaseSanitizer: Block, Sendable {
         self.isEnabled = isEnabled
     }
 }
+
+extension OtelcolProcessorRedaction: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        let rule = OTLPExplaining.Rule("redaction") { try Self.redact($0, current.rules) }
+        return OTLPExplaining.explanation(of: item, [rule], to: current.output)
+    }
+}

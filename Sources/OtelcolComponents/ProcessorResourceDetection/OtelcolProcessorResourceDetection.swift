@@ -8,7 +8,7 @@ import Wire
 /// Adds to resources what can be found out about the place the program runs in.
 ///
 /// Takes batches once every detector has answered; until then senders wait.
-package final class OtelcolProcessorResourceDetection: Component {
+package final class OtelcolProcessorResourceDetection: Component, Explaining {
     package typealias Exports = InputExports
 
     package static let spec = ComponentSpec(
@@ -78,6 +78,18 @@ package final class OtelcolProcessorResourceDetection: Component {
             // Nothing more to do until the arguments change.
             while true { try await context.clock.sleep(for: .seconds(86_400)) }
         }
+    }
+
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        guard let attributes = found.withLock({ $0 }) else {
+            return OTLPExplaining.passing(
+                item, to: current.output, "not known: what is detected is only known where it runs")
+        }
+        let rule = OTLPExplaining.Rule("detectors", path: RulePath("detectors")) {
+            try attributes.add(to: $0, overriding: current.overrides)
+        }
+        return OTLPExplaining.explanation(of: item, [rule], to: current.output)
     }
 
     private func open(with resource: DetectedResource) {

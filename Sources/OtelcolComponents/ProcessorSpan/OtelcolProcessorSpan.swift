@@ -164,3 +164,11 @@ struct SpanStatus: Block, Sendable {
         description.withRawBytes { span.setStatus(code: code, message: $0) }
     }
 }
+
+extension OtelcolProcessorSpan: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        let current = arguments.current
+        let rule = OTLPExplaining.Rule("name and status") { $0.kind == .traces ? try Self.change($0, current) : $0 }
+        return OTLPExplaining.explanation(of: item, [rule], to: current.output)
+    }
+}

@@ -34,13 +34,13 @@ package final class OtelcolProcessorTailSampling: Component {
         }
     }
 
-    private let arguments: Live<Arguments>
-    private let context: Context<InputExports>
+    let arguments: Live<Arguments>
+    let context: Context<InputExports>
     private let way: HeldOutput
     private let holding: Holding
     private let metrics: TailSamplingMetrics
     private let errors: StatementErrors
-    private let store: Mutex<TraceStore>
+    let store: Mutex<TraceStore>
 
     package init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) throws {
         self.arguments = arguments
@@ -151,7 +151,12 @@ package final class OtelcolProcessorTailSampling: Component {
         while let trace = takeDue(before: deadline) {
             let evaluation = SamplingEvaluation(
                 trace.id, trace.batch, walker, context.clock, errors: errors, now: context.clock.monotonicNanoseconds)
-            let decision = decide(evaluation, current)
+            let decision = Self.decide(evaluation, current) { [metrics] policy, verdict in
+                switch verdict {
+                case .success(let verdict): metrics.decided(verdict.isSampled, by: policy.name)
+                case .failure: metrics.evaluationErrors.add()
+                }
+            }
             metrics.decided(decision.isSampled)
             store.withLock { $0.remember(trace.id, decision.isSampled, current.settings) }
             if decision.isSampled {
@@ -163,8 +168,11 @@ package final class OtelcolProcessorTailSampling: Component {
     }
 
     /// The policies together: a drop comes first, then what an inverted match forbids, then what any policy keeps.
-    private func decide(
-        _ evaluation: SamplingEvaluation, _ current: Arguments
+    ///
+    /// `note` hears what each policy says that is asked.
+    static func decide(
+        _ evaluation: SamplingEvaluation, _ current: Arguments,
+        note: (SamplingPolicy, Result<SamplingVerdict, any Error>) -> Void
     ) -> (isSampled: Bool, policy: String) {
         var keeps: String?
         var keepsInverted: String?
@@ -174,10 +182,10 @@ package final class OtelcolProcessorTailSampling: Component {
             do {
                 verdict = try policy.decide(evaluation)
             } catch {
-                metrics.evaluationErrors.add()
+                note(policy, .failure(error))
                 continue
             }
-            metrics.decided(verdict.isSampled, by: policy.name)
+            note(policy, .success(verdict))
             switch verdict {
             case .dropped: return (false, policy.name)
             case .invertedNotSampled: forbids = forbids ?? policy.name

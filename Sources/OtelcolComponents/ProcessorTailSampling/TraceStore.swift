@@ -54,6 +54,20 @@ struct TraceStore: ~Copyable {
     private(set) var bytes = 0
     private(set) var items = 0
 
+    /// What is known of a trace.
+    enum Knowledge {
+        /// Held, with its spans so far and the monotonic time of the decision in nanoseconds.
+        case waiting(OTLPBatch, deadline: Int64)
+        case kept, dropped
+    }
+
+    /// What is known of a trace; nil for one that never came or was forgotten.
+    func knowledge(of id: TraceID) -> Knowledge? {
+        if let trace = traces[id] { return .waiting(trace.batch, deadline: trace.deadline) }
+        if kept.contains(id) { return .kept }
+        return dropped.contains(id) ? .dropped : nil
+    }
+
     /// Traces held.
     var count: Int { traces.count }
 

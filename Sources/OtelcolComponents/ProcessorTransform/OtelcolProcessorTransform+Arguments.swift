@@ -21,7 +21,11 @@ extension OtelcolProcessorTransform {
                 (OTLPBatch.Kind.traces, traces.map(\.block)), (.metrics, metrics.map(\.block)),
                 (.logs, logs.map(\.block)),
             ] {
-                groups.append(contentsOf: blocks.compactMap { $0.group(kind, mode) })
+                for (index, block) in blocks.enumerated() {
+                    guard var group = block.group(kind, mode) else { continue }
+                    group.path = RulePath(Self.name(kind) + "_statements", index)
+                    groups.append(group)
+                }
             }
             for (kind, statements) in [
                 (OTLPBatch.Kind.traces, flat.trace), (.metrics, flat.metric), (.logs, flat.log),
@@ -33,6 +37,14 @@ extension OtelcolProcessorTransform {
                 }
             }
             self.groups = groups
+        }
+
+        private static func name(_ kind: OTLPBatch.Kind) -> String {
+            switch kind {
+            case .traces: "trace"
+            case .metrics: "metric"
+            case .logs: "log"
+            }
         }
 
         /// Statements of one context that follow each other run together, so that they share a cache.

@@ -1,3 +1,4 @@
+import ComponentKit
 import Essentials
 import OTTL
 import Telemetry
@@ -11,6 +12,16 @@ struct StatementGroup: Sendable {
     /// One of them must hold; empty for none.
     let conditions: [OTTLCondition]
     let mode: ErrorMode
+    /// Where the statements are written.
+    var path: RulePath?
+
+    /// The group with its first statements only.
+    func first(_ count: Int) -> StatementGroup {
+        StatementGroup(
+            kind: kind, context: context, statements: Array(statements.prefix(count)), conditions: conditions,
+            mode: mode,
+            path: path)
+    }
 
     /// Runs the statements on everything in the batch.
     func run(_ batch: OTLPBatch, _ walker: OTLPWalker, _ frame: OTTLFrame, _ errors: StatementErrors) throws

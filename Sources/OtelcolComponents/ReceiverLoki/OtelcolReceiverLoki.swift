@@ -56,3 +56,21 @@ package final class OtelcolReceiverLoki: Component {
         metrics.accepted(converted)
     }
 }
+
+extension OtelcolReceiverLoki: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .log else { return nil }
+        let output = arguments.current.output
+        var batch = LogBatch()
+        batch.append(item.line ?? "", labels: item.labels, timestamp: item.timestamp, metadata: item.metadata)
+        let converted = OTLPExplaining.item(
+            LogsToOTLP.convert(batch, observedNanoseconds: context.clock.wallNanoseconds), from: item)
+        return Explanation(
+            [
+                ExplainedStep(
+                    "conversion", .changed, "the entry becomes an OpenTelemetry log record", before: item,
+                    after: converted)
+            ], results: [Explanation.Result(converted, .receivers(output[.logs].owners))],
+            notes: item.line == nil ? ["the line is not known: taken as empty"] : [])
+    }
+}

@@ -34,7 +34,8 @@ package final class OtelcolReceiverPrometheus: Component {
 
     private let arguments: Live<Arguments>
     private let context: Context<Exports>
-    private let converter = MetricsToOTLP(scopeName: "otelcol/prometheusreceiver")
+    private static let scopeName = "otelcol/prometheusreceiver"
+    private let converter = MetricsToOTLP(scopeName: scopeName)
     private let metrics: ReceiverMetrics
 
     package init(_ arguments: Live<Arguments>, _ context: Context<Exports>) throws {
@@ -69,5 +70,32 @@ package final class OtelcolReceiverPrometheus: Component {
         if dropped > 0 {
             context.log.debug("Samples make no data point", nil, ["samples": "\(dropped)"])
         }
+    }
+}
+
+extension OtelcolReceiverPrometheus: Explaining {
+    /// What a sample of the series becomes, with the value 1.
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .metric else { return nil }
+        var writer = SeriesTable.Writer()
+        let series = writer.append(item.labels)
+        var batch = MetricBatch(table: writer.table)
+        batch.append(series, 1, at: item.timestamp / 1_000_000)
+        let outcome = MetricsToOTLP(scopeName: Self.scopeName).convert(batch)
+        guard outcome.batch.itemCount > 0 else {
+            let reason =
+                outcome.withoutTarget > 0 ? "it has no job and instance" : "it makes no data point by itself"
+            return Explanation([
+                ExplainedStep("conversion", .dropped, reason, before: item, after: nil)
+            ])
+        }
+        let converted = OTLPExplaining.item(outcome.batch, from: item)
+        return Explanation(
+            [
+                ExplainedStep(
+                    "conversion", .changed, "the sample becomes an OpenTelemetry data point", before: item,
+                    after: converted)
+            ], results: [Explanation.Result(converted, .receivers(arguments.current.output[.metrics].owners))],
+            notes: ["type and unit come with metrics whose scrape has honor_metadata; taken as unknown"])
     }
 }

@@ -28,7 +28,9 @@ struct ExplainWalk {
         }
         let entries = entries(for: report.item)
         guard !entries.isEmpty else {
-            throw ExplainError("no component of the configuration takes \(report.item.kind.phrase) in")
+            let hint =
+                [.trace, .pod].contains(report.item.kind) ? ", or what knows it does not run: ask a running invar" : ""
+            throw ExplainError("no component of the configuration takes \(report.item.kind.phrase) in" + hint)
         }
         for place in entries { visit(place, report.item, from: nil) }
     }
