@@ -2421,7 +2421,7 @@ export function componentsView(content, { query }) {
 }
 
 """###),
-        ConsoleAsset(name: "page-explain.js", type: "text/javascript; charset=utf-8", tag: "2175f9207c39a189045f", text: ###"""
+        ConsoleAsset(name: "page-explain.js", type: "text/javascript; charset=utf-8", tag: "d41a6b8b44b0e7561637", text: ###"""
 // What an item meets: every component and rule in order, and what became of it.
 
 import { componentPath, h, link, note, setText } from "./dom.js";
@@ -2594,7 +2594,9 @@ function step(one) {
             h("b", { class: "wrap" }, one.title), one.detail && h("span", { class: "wrap" }, `: ${one.detail}`),
             one.line ? h("span", { class: "kind" }, ` ${one.file}:${one.line}`) : null),
         one.found.length > 0 && h("p", { class: "found" }, "found ", one.found.map((pair) => chip(pair.name, pair.value))),
-        one.changes.length > 0 && h("ul", { class: "diff" }, one.changes.map(change)),
+        // Another kind of item has little in common with the one before.
+        one.changes.some((each) => each.field === "kind") ? itemText(one.after)
+            : one.changes.length > 0 && h("ul", { class: "diff" }, one.changes.map(change)),
         one.text && h("details", {}, h("summary", {}, "as written"), h("pre", {}, one.text)));
 }
 

@@ -18,8 +18,12 @@ package struct ExplainRequest: Sendable {
         ("otlp", "spans, log records or metrics as OTLP/JSON"),
     ]
 
-    /// Bytes one value may have.
-    package static let valueLimit = 512 << 10
+    /// Bytes a pod or OTLP data may have.
+    package static let documentLimit = 512 << 10
+    /// Bytes any other value may have: each step of the answer repeats it.
+    package static let valueLimit = 64 << 10
+    /// Records of OTLP data.
+    package static let recordLimit = 100
 
     package let item: ExplainedItem
     /// The full ID of the component the item is given to; nil for all it can enter at.
@@ -37,8 +41,10 @@ package struct ExplainRequest: Sendable {
         kind: String, value: String, labels: String = "", metadata: String = "", line: String? = nil,
         component: String = "", now: Int64
     ) throws(ExplainError) {
-        for text in [value, labels, metadata, line ?? ""] where text.utf8.count > Self.valueLimit {
-            throw ExplainError("the item is longer than \(Self.valueLimit) bytes")
+        let limit = kind == "pod" || kind == "otlp" ? Self.documentLimit : Self.valueLimit
+        for (text, limit) in [(value, limit), (labels + metadata + (line ?? ""), Self.valueLimit)]
+        where text.utf8.count > limit {
+            throw ExplainError("the item is longer than \(limit) bytes")
         }
         var item: ExplainedItem
         switch kind {
@@ -127,6 +133,9 @@ package struct ExplainRequest: Sendable {
             batch = try OTLPFields.batch(ofJSON: Array(text.utf8))
         } catch {
             throw ExplainError("otlp: \(error)")
+        }
+        if batch.itemCount > Self.recordLimit {
+            throw ExplainError("otlp: more than \(Self.recordLimit) records; ask about fewer")
         }
         var item: ExplainedItem
         switch batch.kind {

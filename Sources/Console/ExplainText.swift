@@ -45,7 +45,8 @@ package enum ExplainText {
             let destination = printable(result["destination"]?.stringValue ?? "")
             let word = result["verdict"]?.stringValue ?? ""
             lines.append("   => " + (receivers.isEmpty ? "\(word): \(destination)" : "to \(printable(receivers))"))
-            lines.append("      " + text(of: result["item"]))
+            // What goes on is told by the steps; what ends is shown whole.
+            if receivers.isEmpty { lines.append("      " + text(of: result["item"])) }
         }
     }
 
@@ -61,7 +62,12 @@ package enum ExplainText {
                 "             found \(printable(found["name"]?.stringValue ?? "")) = "
                     + quoted(found["value"]?.stringValue ?? ""))
         }
-        for change in step["changes"]?.arrayValue ?? [] {
+        let changes = step["changes"]?.arrayValue ?? []
+        if changes.contains(where: { $0["field"]?.stringValue == "kind" }) {
+            // Another kind of item has little in common with the one before.
+            return lines.append("             now " + text(of: step["after"]))
+        }
+        for change in changes {
             let field = change["field"]?.stringValue ?? ""
             let name = printable(change["name"]?.stringValue ?? "")
             let subject = name.isEmpty ? field : field == "label" ? name : "\(field) \(name)"

@@ -94,7 +94,7 @@ struct ExplainCommand: AsyncParsableCommand {
         guard value.hasPrefix("@") || value == "-", kind != "log" else { return (kind, value) }
         do {
             let name = value == "-" ? "/dev/stdin" : String(value.dropFirst())
-            let bytes = try Files.read(name, limit: ByteCount(bytes: ExplainRequest.valueLimit))
+            let bytes = try Files.read(name, limit: ByteCount(bytes: ExplainRequest.documentLimit))
             return (kind, String(decoding: bytes, as: UTF8.self))
         } catch {
             throw CommandFailure("Error: --item: \(error)")

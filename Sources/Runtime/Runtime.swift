@@ -14,6 +14,7 @@ package final class Runtime: Sendable {
     /// What the `http` block says: whoever serves follows it.
     package let http: Live<HTTPBlock>
     private let liveData: LiveDataHub
+    private let blocking: BlockingPool
     private let loads = Mutex(Loads())
 
     private struct Loads: Sendable {
@@ -39,6 +40,7 @@ package final class Runtime: Sendable {
         http = Live(HTTPBlock.none)
         clock = services.clock
         liveData = services.liveData
+        blocking = services.blocking
         directory = Directory()
         let library = StandardLibrary(minimumStability: gates.minimumStability, version: version)
         let settings = Supervisor.Settings(
@@ -128,9 +130,17 @@ package final class Runtime: Sendable {
     /// What `item` meets: from component `id` on, or from every component where it can enter. Nothing is moved, counted
     /// or changed, and nothing need run.
     package func explain(_ item: ExplainedItem, at id: String? = nil) async throws(ExplainError) -> ExplainReport {
-        var walk = ExplainWalk(item, await supervisor.explainGraph())
-        try walk.follow(at: id)
-        return walk.report
+        let graph = await supervisor.explainGraph()
+        do {
+            // Components may look at files.
+            return try await blocking.run {
+                var walk = ExplainWalk(item, graph)
+                try walk.follow(at: id)
+                return walk.report
+            }
+        } catch {
+            throw error as? ExplainError ?? ExplainError("\(error)")
+        }
     }
 
     /// The components of one module and the edges data takes between them.

@@ -28,6 +28,7 @@ except ImportError as missing:
 import cases_chart
 import cases_configuration
 import cases_deployment
+import cases_explain
 import cases_package
 import cases_pipeline
 import cases_secret
@@ -36,7 +37,7 @@ from manifests import Failure
 
 
 def all_cases():
-    for module in (cases_chart, cases_deployment, cases_configuration, cases_secret, cases_package, cases_pipeline):
+    for module in (cases_chart, cases_deployment, cases_configuration, cases_secret, cases_package, cases_pipeline, cases_explain):
         for name, case in list(vars(module).items()):
             if name.startswith("case_"):
                 yield name.removeprefix("case_").replace("_", "-"), case

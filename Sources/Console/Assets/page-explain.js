@@ -170,7 +170,9 @@ function step(one) {
             h("b", { class: "wrap" }, one.title), one.detail && h("span", { class: "wrap" }, `: ${one.detail}`),
             one.line ? h("span", { class: "kind" }, ` ${one.file}:${one.line}`) : null),
         one.found.length > 0 && h("p", { class: "found" }, "found ", one.found.map((pair) => chip(pair.name, pair.value))),
-        one.changes.length > 0 && h("ul", { class: "diff" }, one.changes.map(change)),
+        // Another kind of item has little in common with the one before.
+        one.changes.some((each) => each.field === "kind") ? itemText(one.after)
+            : one.changes.length > 0 && h("ul", { class: "diff" }, one.changes.map(change)),
         one.text && h("details", {}, h("summary", {}, "as written"), h("pre", {}, one.text)));
 }
 

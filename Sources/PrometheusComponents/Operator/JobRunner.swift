@@ -40,6 +40,16 @@ final class JobRunner: ScrapeSource {
         state = Mutex(State(forwardTo: forwardTo))
     }
 
+    /// The job as it is now, the targets found for it and where its samples go; nil once it was retired.
+    var explained: (job: MonitorJob, targets: [LabelSet], forwardTo: Fanout<MetricBatch>)? {
+        guard let job = job.current else { return nil }
+        let (groups, forwardTo) = state.withLock { ($0.groups, $0.forwardTo) }
+        let targets = groups.sorted { $0.key < $1.key }.flatMap { _, group in
+            group.targets.map { Target(own: $0, group: group.labels).labels }
+        }
+        return (job, targets, forwardTo)
+    }
+
     /// Why targets cannot be found; empty when they can.
     var problem: String { state.withLock { $0.problem } }
 

@@ -35,6 +35,11 @@ struct MonitorEngine<Resource: MonitorResource>: Sendable {
 
     func argumentsChanged() { controller.argumentsChanged() }
 
+    /// What the jobs of the objects known now make of a pod or a target; nil when there are none.
+    func explain(_ item: ExplainedItem) -> Explanation? {
+        MonitorExplanation.explanation(of: item, controller.runners.compactMap(\.explained))
+    }
+
     var debugInfo: MonitorDebugInfo {
         let layout = GoTimeLayout("RFC3339Nano")
         return MonitorDebugInfo(

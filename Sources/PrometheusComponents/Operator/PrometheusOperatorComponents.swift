@@ -108,3 +108,19 @@ package final class PrometheusOperatorScrapeConfigs: Component {
     package func argumentsChanged() { engine.argumentsChanged() }
     package var debugInfo: MonitorDebugInfo { engine.debugInfo }
 }
+
+extension PrometheusOperatorPodMonitors: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? { engine.explain(item) }
+}
+
+extension PrometheusOperatorServiceMonitors: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? { engine.explain(item) }
+}
+
+extension PrometheusOperatorProbes: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? { engine.explain(item) }
+}
+
+extension PrometheusOperatorScrapeConfigs: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? { engine.explain(item) }
+}

@@ -1,5 +1,6 @@
 import ComponentKit
 import Essentials
+import Telemetry
 import TestKit
 import Testing
 
@@ -52,11 +53,40 @@ struct PrometheusOperatorTests {
             + #"job="ns/m", namespace="ns", pod="web-0"}"#
         #expect(samples(harness).allSatisfy { $0.hasPrefix(labels) }, "\(samples(harness))")
         #expect(harness.health?.message == "using 1 objects")
+        try explains(harness, port: double.port)
         double.putPod("ns", "web-1", ip: "127.0.0.1", labels: ["app": "web"], containers: ports)
         #expect(settle(harness) { samples(harness).contains { $0.contains("web-1") } })
         double.delete("podmonitors", "ns", "m")
         #expect(settle(harness) { samples(harness).filter { $0.contains(" stale ") }.count == 2 })
         #expect(harness.finish() == [])
+    }
+
+    /// A pod's explanation has the target that is scraped, and tells of others that they are not.
+    private func explains(_ harness: ComponentHarness, port: Int) throws {
+        func explanation(_ item: ExplainedItem) -> Explanation? {
+            guard case .explained(let explanation) = harness.instance.explain(item) else { return nil }
+            return explanation
+        }
+        let web = try #require(explanation(ExplainedItem(.pod, ["namespace": "ns", "name": "web-0"])))
+        #expect(
+            web.results.map(\.item.labels) == [
+                [
+                    "__name__": "up", "container": "main", "endpoint": "metrics", "instance": "127.0.0.1:\(port)",
+                    "job": "ns/m", "namespace": "ns", "pod": "web-0",
+                ]
+            ])
+        #expect(web.results.map(\.exit) == [.receivers(["recorder.metrics"])])
+        #expect(web.steps.contains { $0.title.hasPrefix("relabeling 1: ") })
+        let other = try #require(explanation(ExplainedItem(.pod, ["namespace": "ns", "name": "db-0"])))
+        #expect(other.results.isEmpty)
+        var object = ExplainedItem(.pod, ["namespace": "ns", "name": "new"])
+        object.object = Array(
+            #"""
+            {"metadata":{"name":"new","namespace":"ns","labels":{"app":"web"}},"spec":{"containers":[{"name":"c","ports":\#
+            [{"name":"metrics","containerPort":8080}]}]},"status":{"podIP":"10.0.0.9","phase":"Running"}}
+            """#.utf8)
+        let given = try #require(explanation(object))
+        #expect(given.results.map { $0.item.labels["instance"] } == ["10.0.0.9:8080"])
     }
 
     @Test("A monitor that changes is followed, and one that makes no sense is told")

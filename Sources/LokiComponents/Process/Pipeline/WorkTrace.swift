@@ -36,7 +36,7 @@ final class WorkTrace {
 
     private(set) var steps: [Step] = []
     /// Steps beyond this are not noted: entries may split.
-    static let limit = 2000
+    static let limit = 500
 
     var isFull: Bool { steps.count >= Self.limit }
 
