@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 
+import kubernetes
 from cases_console import PAYLOAD, Running
-from harness import BINARY, Invar, check, request, wait_until
+from cases_kubernetes import kubeconfig
+from harness import BINARY, Invar, check, free_port, request, wait_until
 
 LOGS = r"""
 discovery.kubernetes "pods" {
@@ -174,6 +176,73 @@ def case_explain_running(directory):
         code, out, err = explain(*flags, "--item", "log=x", "--at", "nobody")
         check(code == 1 and 'there is no component "nobody"' in err, f"a wrong component: {code} {err}")
 
+
+def case_explain_pod_and_trace(directory):
+    """A running program knows the pods its discovery found, and of traces what it holds and decided."""
+    port = free_port()
+    with kubernetes.Api("t") as api:
+        api.put("pods", kubernetes.pod("ns", "web-0", "node-a", "127.0.0.1", {"app": "web"}, (("main", (("http", 9),)),)))
+        configuration = f"""
+            discovery.kubernetes "pods" {{
+                role            = "pod"
+                kubeconfig_file = "{kubeconfig(directory, api, 't')}"
+            }}
+            discovery.relabel "pods" {{
+                targets = discovery.kubernetes.pods.targets
+                rule {{
+                    source_labels = ["__meta_kubernetes_pod_label_app"]
+                    target_label  = "app"
+                }}
+            }}
+            prometheus.scrape "pods" {{
+                targets    = discovery.relabel.pods.output
+                forward_to = [prometheus.echo.e.receiver]
+            }}
+            prometheus.echo "e" {{ }}
+
+            otelcol.receiver.otlp "in" {{
+                http {{ endpoint = "127.0.0.1:{port}" }}
+                output {{ traces = [otelcol.processor.tail_sampling.t.input] }}
+            }}
+            otelcol.processor.tail_sampling "t" {{
+                decision_wait = "1s"
+                policy {{
+                    name = "failed"
+                    type = "status_code"
+                    status_code {{ status_codes = ["ERROR"] }}
+                }}
+                output {{ traces = [otelcol.exporter.debug.d.input] }}
+            }}
+            otelcol.exporter.debug "d" {{ }}
+            """
+        with Invar(directory, configuration, ["--stability.level=experimental"]) as invar:
+            url = f"127.0.0.1:{invar.port}"
+            wait_until(lambda: explain("--url", url, "--item", "pod=ns/web-0")[0] == 0, 60, "the pod to be known")
+            code, out, err = explain("--url", url, "--item", "pod=ns/web-0", "--format", "json")
+            answer = json.loads(out)
+            check(components(answer) == ["discovery.kubernetes.pods", "discovery.relabel.pods", "prometheus.scrape.pods",
+                                         "prometheus.echo.e"], f"ways: {components(answer)}")
+            final = answer["stops"][-1]["results"][0]["item"]["labels"]
+            check(final["app"] == "web" and final["instance"] == "127.0.0.1:9", f"{final}")
+            code, out, _ = explain("--url", url, "--item", "pod=ns/other")
+            check(code == 3 and "is of this pod" in out, f"a pod that is not there: {code} {out}")
+
+            def span(digit, status):
+                return {"traceId": digit * 32, "spanId": "0" * 15 + "1", "name": "s", "status": {"code": status}}
+
+            body = {"resourceSpans": [{"scopeSpans": [{"spans": [span("a", 2), span("b", 0)]}]}]}
+            status, answer = request(port, "/v1/traces", "POST", json.dumps(body).encode(), {"Content-Type": "application/json"})
+            check(status == 200, f"spans are not taken: {status} {answer}")
+            wait_until(lambda: "decided to be kept" in explain("--url", url, "--item", "trace=" + "A" * 32)[1], 60, "a decision")
+            code, out, _ = explain("--url", url, "--item", "trace=" + "b" * 32)
+            check(code == 3 and "decided to be dropped" in out, f"a dropped trace: {code} {out}")
+            code, _, err = explain("--url", url, "--item", "trace=" + "c" * 32)
+            check(code == 1 and "no component knows this trace" in err, f"an unknown trace: {code} {err}")
+            path = os.path.join(directory, "spans.json")
+            with open(path, "w") as file:
+                json.dump({"resourceSpans": [{"scopeSpans": [{"spans": [span("d", 2)]}]}]}, file)
+            code, out, err = explain("--url", url, "--item", f"otlp=@{path}")
+            check(code == 0 and "keeps the trace" in out and "otelcol.exporter.debug.d" in out, f"spans: {code} {out} {err}")
 
 def case_explain_page(directory):
     """The page: a question by its address and by the form, diffs, hostile text, both widths, errors that say what to do."""

@@ -45,3 +45,10 @@ package final class LokiEcho: Component {
         return JSONWriter().text(.object(object))
     }
 }
+
+extension LokiEcho: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .log else { return nil }
+        return Explanation(results: [Explanation.Result(item, .destination("the log of this program"))])
+    }
+}

@@ -118,18 +118,25 @@ package final class LokiEnrich: Component {
         if let known = state.cache.value(of: labels) { return known }
         var made = labels
         if let value = labels[state.rules.logsLabel], let target = state.targets[value] {
-            state.builder.reset(to: labels)
-            if state.rules.copied.isEmpty {
-                target.forEach { state.builder.set($0, to: $1) }
-            } else {
-                for name in state.rules.copied {
-                    if let value = target[name] { state.builder.set(name, to: value) }
-                }
-            }
-            made = state.builder.finish()
+            made = Self.joined(labels, target, state.rules, &state.builder)
         }
         state.cache.insert(made, for: labels)
         return made
+    }
+
+    /// The labels of an entry with those of its target.
+    private static func joined(
+        _ labels: LabelSet, _ target: LabelSet, _ rules: Rules, _ builder: inout LabelSetBuilder
+    ) -> LabelSet {
+        builder.reset(to: labels)
+        if rules.copied.isEmpty {
+            target.forEach { builder.set($0, to: $1) }
+        } else {
+            for name in rules.copied {
+                if let value = target[name] { builder.set(name, to: value) }
+            }
+        }
+        return builder.finish()
     }
 
     private func show(_ batch: LogBatch, _ output: LogBatch) {
@@ -140,5 +147,31 @@ package final class LokiEnrich: Component {
             }
         }
         live.publishRest(.lokiLog, batch.entries.count - LiveView.itemLimit)
+    }
+}
+
+extension LokiEnrich: Explaining {
+    /// Which target an entry is about, and what it takes from it.
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .log else { return nil }
+        let settings = arguments.current
+        let rules = settings.rules
+        var left = item
+        var detail = "the entry has no label \(rules.logsLabel)"
+        if let value = item.labels[rules.logsLabel] {
+            if let target = Self.index(rules)[value] {
+                var builder = LabelSetBuilder()
+                left = item.with(labels: Self.joined(item.labels, target, rules, &builder))
+                detail = "the target with \(rules.targetLabel) \"\(value)\""
+            } else {
+                detail = "none of the \(rules.targets.count) targets has \(rules.targetLabel) \"\(value)\""
+            }
+        }
+        return Explanation(
+            [
+                ExplainedStep(
+                    "targets", path: RulePath("targets"), left.labels == item.labels ? .unchanged : .changed, detail,
+                    before: item, after: left)
+            ], results: [Explanation.Result(left, .receivers(settings.forwardTo.owners))])
     }
 }

@@ -69,3 +69,10 @@ package final class PrometheusEcho: Component {
         context.ledger.delivered(batch.itemCount)
     }
 }
+
+extension PrometheusEcho: Explaining {
+    package func explain(_ item: ExplainedItem) -> Explanation? {
+        guard item.kind == .metric else { return nil }
+        return Explanation(results: [Explanation.Result(item, .destination("standard output"))])
+    }
+}

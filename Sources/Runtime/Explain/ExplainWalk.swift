@@ -28,11 +28,14 @@ struct ExplainWalk {
         }
         let entries = entries(for: report.item)
         guard !entries.isEmpty else {
-            let hint =
-                [.trace, .pod].contains(report.item.kind) ? ", or what knows it does not run: ask a running invar" : ""
-            throw ExplainError("no component of the configuration takes \(report.item.kind.phrase) in" + hint)
+            switch report.item.kind {
+            case .trace: throw ExplainError("no component knows this trace; only one that runs and samples can")
+            case .pod where report.item.object.isEmpty:
+                throw ExplainError("no component knows this pod: give the object, or ask where its discovery runs")
+            default: throw ExplainError("no component of the configuration takes \(report.item.kind.phrase) in")
+            }
         }
-        for place in entries { visit(place, report.item, from: nil) }
+        for place in entries { visit(place, report.item, from: nil, isEntry: true) }
     }
 
     private func entries(for item: ExplainedItem) -> [Int] {
@@ -72,6 +75,11 @@ struct ExplainWalk {
         }
     }
 
+    /// Whether the component works on items of this kind instead of bringing them.
+    private func isGiven(_ place: Int, _ item: ExplainedItem) -> Bool {
+        item.kind == .target && graph.nodes[place].takesTargets
+    }
+
     /// The components that get targets from others.
     private func fed(_ components: [Int]) -> Set<Int> {
         var fed: Set<Int> = []
@@ -81,7 +89,10 @@ struct ExplainWalk {
 
     // MARK: Following
 
-    private mutating func visit(_ place: Int, _ item: ExplainedItem, from previous: Int?, note: String? = nil) {
+    /// `isEntry` says that the item is what the component itself brings into the graph.
+    private mutating func visit(
+        _ place: Int, _ item: ExplainedItem, from previous: Int?, isEntry: Bool = false, note: String? = nil
+    ) {
         guard report.stops.count < Self.stopLimit else {
             if report.stops.count == Self.stopLimit, report.notes.isEmpty {
                 report.notes.append("the ways beyond the first \(Self.stopLimit) components are left out")
@@ -98,6 +109,11 @@ struct ExplainWalk {
         var ways: [Way] = []
         switch node.instance?.explain(item) ?? .notMade {
         case .explained(let explanation): ways = take(explanation, of: place, in: &stop)
+        case .cannot where isEntry && !isGiven(place, item), .otherKind where isEntry && !isGiven(place, item):
+            // What a source brings needs no explanation.
+            stop.isExplained = true
+            stop.notes.append("taken as it comes out of it")
+            ways = passOn(item, place, in: &stop)
         case .notMade:
             let reason = node.problem.isEmpty ? "its arguments have not been evaluated" : node.problem
             stop.notes.append("not explained: \(reason)")
@@ -183,7 +199,7 @@ struct ExplainWalk {
         if next.isEmpty {
             result.verdict = .unknown
             result.destination = "ends here as far as is known"
-        } else {
+        } else if !stop.isExplained {
             stop.notes.append("passed on unchanged as far as is known")
         }
         stop.results = [result]
