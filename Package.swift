@@ -172,9 +172,8 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "AlloySyntax", "Compression", "Essentials", "LokiComponents", "OtelcolComponents", "Storage",
-                "Telemetry",
-                "TextFormats", "Transport", "Wire",
+                "AlloySyntax", "Compression", "Essentials", "LokiComponents", "OtelcolComponents",
+                "PrometheusExporters", "Storage", "Telemetry", "TextFormats", "Transport", "Wire",
             ],
             path: "Fuzz", exclude: ["Corpus"], swiftSettings: swiftSettings),
 

@@ -141,35 +141,10 @@ final class DBusConnection {
         }
         let fields = try read(fieldBytes)
         let body = try read(number(4))
-        var answered: UInt64?
-        var signature = ""
-        var errorName = ""
-        // The array of fields begins with its length, which its alignment counts.
-        let header = try (Array(head[12...]) + fields.prefix(number(12))).withUnsafeBytes { bytes in
-            // Fields are aligned to eight from the message's beginning, of which sixteen bytes are before them.
-            var reader = DBusReader(Bytes(rebasing: bytes[4...]))
-            var entries: [[DBusValue]] = []
-            while reader.position < reader.bytes.count {
-                guard let entry = try reader.values("(yv)").first?.list else { break }
-                entries.append(entry)
-            }
-            return entries
-        }
-        for entry in header where entry.count == 2 {
-            switch entry[0].unsigned {
-            case 4: errorName = entry[1].string ?? ""
-            case 5: answered = entry[1].unsigned
-            case 8: signature = entry[1].string ?? ""
-            default: break
-            }
-        }
-        guard head[1] == 2 || head[1] == 3, answered == UInt64(serial) else { return nil }
-        let values = try body.withUnsafeBytes { bytes in
-            var reader = DBusReader(bytes)
-            return try reader.values(signature)
-        }
-        if head[1] == 3 { throw DBusError("\(errorName): \(values.first?.string ?? "")") }
-        return values
+        let message = try DBusMessage(head: head, fields: fields.prefix(number(12)), body: body)
+        guard message.isReply, message.answered == UInt64(serial) else { return nil }
+        if message.isError { throw DBusError("\(message.errorName): \(message.values.first?.string ?? "")") }
+        return message.values
     }
 
     // MARK: Bytes

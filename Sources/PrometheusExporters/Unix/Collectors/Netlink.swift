@@ -32,8 +32,8 @@ enum Netlink {
         }
     }
 
-    /// False after the last message.
-    private static func read(_ bytes: Bytes, _ body: (Bytes) throws -> Void) throws -> Bool {
+    /// Hands out the messages of one answer; false after the last of all.
+    static func read(_ bytes: Bytes, _ body: (Bytes) throws -> Void) throws -> Bool {
         var rest = bytes
         while rest.count >= 16 {
             let length = Int(rest.loadUnaligned(as: UInt32.self))
@@ -41,7 +41,7 @@ enum Netlink {
             switch rest.loadUnaligned(fromByteOffset: 4, as: UInt16.self) {
             case 2:
                 guard length >= 20 else { throw MalformedFile(path: "netlink") }
-                let code = -rest.loadUnaligned(fromByteOffset: 16, as: Int32.self)
+                let code = 0 &- rest.loadUnaligned(fromByteOffset: 16, as: Int32.self)
                 if code == 0 { return false }
                 errno = code
                 throw SystemError("dump", "netlink")

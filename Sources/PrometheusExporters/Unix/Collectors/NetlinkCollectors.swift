@@ -41,7 +41,7 @@ final class TCPStatCollector: NodeCollector {
 
 /// `qdisc`: queueing disciplines of network devices, from rtnetlink(7).
 final class QueueDisciplineCollector: NodeCollector {
-    private struct Numbers {
+    struct Numbers {
         var bytes: UInt64 = 0
         var packets: UInt32 = 0
         var drops: UInt32 = 0
@@ -53,23 +53,27 @@ final class QueueDisciplineCollector: NodeCollector {
 
     func collect(_ scrape: NodeScrape) throws {
         try Netlink.dump(Netlink.route, type: 38, [UInt8](repeating: 0, count: 20)) { message in
-            guard message.count >= 20 else { return }
-            let parent = message.loadUnaligned(fromByteOffset: 12, as: UInt32.self)
-            // Only the disciplines at the root of a device.
-            guard parent == 0 || parent == .max else { return }
-            var kind = ""
-            var numbers = Numbers()
-            Netlink.attributes(message.part(20..<message.count)) { type, content in
-                switch type {
-                case 1: kind = String(decoding: content.prefix { $0 != 0 }, as: UTF8.self)
-                case 3: Self.readOld(content, into: &numbers)
-                case 7: Netlink.attributes(content) { Self.read($0, $1, into: &numbers) }
-                default: break
-                }
-            }
-            let device = Netlink.deviceName(message.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-            Self.add(scrape, device, kind, numbers)
+            guard let (device, kind, numbers) = Self.read(message) else { return }
+            Self.add(scrape, Netlink.deviceName(device), kind, numbers)
         }
+    }
+
+    /// A discipline at the root of a device; nil for others.
+    static func read(_ message: Bytes) -> (device: UInt32, kind: String, Numbers)? {
+        guard message.count >= 20 else { return nil }
+        let parent = message.loadUnaligned(fromByteOffset: 12, as: UInt32.self)
+        guard parent == 0 || parent == .max else { return nil }
+        var kind = ""
+        var numbers = Numbers()
+        Netlink.attributes(message.part(20..<message.count)) { type, content in
+            switch type {
+            case 1: kind = String(decoding: content.prefix { $0 != 0 }, as: UTF8.self)
+            case 3: readOld(content, into: &numbers)
+            case 7: Netlink.attributes(content) { read($0, $1, into: &numbers) }
+            default: break
+            }
+        }
+        return (message.loadUnaligned(fromByteOffset: 4, as: UInt32.self), kind, numbers)
     }
 
     private static func readOld(_ bytes: Bytes, into numbers: inout Numbers) {
@@ -119,10 +123,42 @@ final class QueueDisciplineCollector: NodeCollector {
 
 /// `network_route`: unicast routes, from rtnetlink(7).
 final class NetworkRouteCollector: NodeCollector {
-    private struct Hop {
+    struct Hop {
         var device: UInt32 = 0
         var gateway = ""
         var weight = ""
+    }
+
+    /// A unicast route.
+    struct Route {
+        var source = ""
+        var target = ""
+        var priority: UInt32 = 0
+        var origin: UInt8 = 0
+        var hops: [Hop] = []
+
+        /// Nil for routes of other types.
+        init?(_ message: Bytes) {
+            guard message.count >= 12, message[7] == 1 else { return nil }
+            var made = (source: "", destination: "", priority: UInt32(0), direct: Hop(), hops: [Hop]())
+            Netlink.attributes(message.part(12..<message.count)) { type, content in
+                switch type {
+                case 1: made.destination = NetworkRouteCollector.address(content)
+                case 4: made.direct.device = NetworkRouteCollector.word(content)
+                case 5: made.direct.gateway = NetworkRouteCollector.address(content)
+                case 6: made.priority = NetworkRouteCollector.word(content)
+                case 7: made.source = NetworkRouteCollector.address(content)
+                case 9: made.hops = NetworkRouteCollector.hops(content)
+                default: break
+                }
+            }
+            let length = message[1]
+            source = made.source
+            target = length == 0 ? "default" : "\(made.destination)/\(length)"
+            priority = made.priority
+            origin = message[5]
+            hops = made.hops.isEmpty ? [made.direct] : made.hops
+        }
     }
 
     private static let protocols: [UInt8: String] = [
@@ -137,31 +173,12 @@ final class NetworkRouteCollector: NodeCollector {
         var counts: [String: Int] = [:]
         var seen: Set<[String]> = []
         try Netlink.dump(Netlink.route, type: 26, [UInt8](repeating: 0, count: 12)) { message in
-            // Type 1 is unicast.
-            guard message.count >= 12, message[7] == 1 else { return }
-            var source = ""
-            var destination = ""
-            var priority: UInt32 = 0
-            var direct = Hop()
-            var hops: [Hop] = []
-            Netlink.attributes(message.part(12..<message.count)) { type, content in
-                switch type {
-                case 1: destination = Self.address(content)
-                case 4: direct.device = Self.word(content)
-                case 5: direct.gateway = Self.address(content)
-                case 6: priority = Self.word(content)
-                case 7: source = Self.address(content)
-                case 9: hops = Self.hops(content)
-                default: break
-                }
-            }
-            let length = message[1]
-            let target = length == 0 ? "default" : "\(destination)/\(length)"
-            for hop in hops.isEmpty ? [direct] : hops {
+            guard let route = Route(message) else { return }
+            for hop in route.hops {
                 let device = Netlink.deviceName(hop.device)
                 let labels = [
-                    ("dest", target), ("device", device), ("gw", hop.gateway), ("priority", "\(priority)"),
-                    ("proto", Self.protocols[message[5]] ?? "unknown"), ("src", source), ("weight", hop.weight),
+                    ("dest", route.target), ("device", device), ("gw", hop.gateway), ("priority", "\(route.priority)"),
+                    ("proto", Self.protocols[route.origin] ?? "unknown"), ("src", route.source), ("weight", hop.weight),
                 ]
                 counts[device, default: 0] += 1
                 // Routes of several tables may look alike.
