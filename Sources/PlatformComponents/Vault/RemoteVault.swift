@@ -8,7 +8,8 @@ import Transport
 /// Exports a secret of a HashiCorp Vault server.
 ///
 /// Agrees with grafana/alloy `remote.vault`: version 2 key-value stores, tokens renewed before they expire. While Vault
-/// cannot be asked, what it gave before goes on. Deviation: `auth.aws`, `auth.azure` and `auth.gcp` are refused.
+/// cannot be asked, what it gave before goes on. Deviation: every login to an EC2 role by one run of the component
+/// shows the same nonce, as Vault wants of an instance that comes again.
 package final class RemoteVault: Component {
     package static let spec = ComponentSpec(
         "remote.vault", .generallyAvailable, "Exports a secret of a HashiCorp Vault server.")

@@ -43,10 +43,12 @@ final class VaultClient: Sendable {
     private let http: HTTPClient
     private let clock: EngineClock
     private let token = Mutex<Secret<String>?>(nil)
+    private let identity: VaultCloudIdentity
 
-    init(_ settings: Settings, on loops: EventLoops, clock: EngineClock) {
+    init(_ settings: Settings, on loops: EventLoops, clock: EngineClock, identity: VaultCloudIdentity? = nil) {
         self.settings = settings
         self.clock = clock
+        self.identity = identity ?? VaultCloudIdentity(on: loops, clock: clock)
         var client = HTTPClientSettings()
         // As Vault's own client, the environment may name other roots.
         if let file = ProcessVariables["VAULT_CACERT"], !file.isEmpty { client.tls.caFile = file }
@@ -72,6 +74,10 @@ final class VaultClient: Sendable {
         case .kubernetes(let mount, let role, let file):
             let account = try await blocking.run { Secret(try Files.readText(file, limit: .kibibytes(64))) }
             return try await logIn("auth/\(mount)/login", ["role": Secret(role), "jwt": account], nil)
+        case .cloud(let cloud, let mount, let role):
+            var fields = try await identity.fields(of: cloud, at: settings.server)
+            if !role.isEmpty { fields["role"] = Secret(role) }
+            return try await logIn("auth/\(mount)/login", fields, nil)
         }
     }
 

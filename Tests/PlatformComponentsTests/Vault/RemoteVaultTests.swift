@@ -210,9 +210,12 @@ struct RemoteVaultTests {
         arguments: [
             ("", "exactly one auth.* block must be specified; found none"),
             ("auth.token { token = \"a\" }\nauth.token { token = \"b\" }", "found 2"),
-            ("auth.aws { type = \"iam\" }", "auth.aws is not supported"),
-            ("auth.gcp {\n role = \"r\"\n type = \"gce\"\n}", "auth.gcp is not supported"),
-            ("auth.azure { role = \"r\" }", "auth.azure is not supported"),
+            ("auth.aws { type = \"sts\" }", "\"type\" must be iam or ec2"),
+            ("auth.aws {\n type = \"ec2\"\n ec2_signature_type = \"x\"\n}", "must be pkcs7 or identity"),
+            ("auth.aws {\n type = \"iam\"\n iam_server_id_header = \"a\\n\"\n}", "cannot be sent"),
+            ("auth.gcp {\n role = \"r\"\n type = \"x\"\n}", "\"type\" must be gce or iam"),
+            ("auth.gcp {\n role = \"r\"\n type = \"iam\"\n}", "must be set when type is iam"),
+            ("auth.azure { }", "role"),
             ("auth.token { token = \"a\" }\nclient_options { timeout = \"0s\" }", "\"timeout\" must be greater than 0"),
         ])
     func arguments(more: String, problem: String) {
