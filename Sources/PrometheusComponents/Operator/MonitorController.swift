@@ -109,7 +109,7 @@ final class MonitorController<Resource: MonitorResource>: Sendable {
                 // What is in Secrets may change without an object.
                 while true {
                     try await context.clock.sleep(for: ReferencedValues.lifetime)
-                    if values.isUsed { changed.set() }
+                    if values.forgetAges() { changed.set() }
                 }
             }
             group.addTask { [self] in

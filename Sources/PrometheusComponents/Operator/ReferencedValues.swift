@@ -3,7 +3,7 @@ import Kubernetes
 import Synchronization
 import TextFormats
 
-/// Reads values of Secrets and ConfigMaps that objects refer to, and keeps them for a minute.
+/// Reads values of Secrets and ConfigMaps that objects refer to, and keeps them for a minute at most.
 final class ReferencedValues: Sendable {
     /// How long a value is used before it is read again.
     static let lifetime = Duration.seconds(60)
@@ -17,7 +17,8 @@ final class ReferencedValues: Sendable {
 
     private struct Kept {
         var data: [String: Secret<String>]
-        var readAt: Int64
+        /// On the monotonic clock; nil to be read again before it is used.
+        var readAt: Int64?
     }
 
     private let client: KubernetesClient
@@ -29,8 +30,13 @@ final class ReferencedValues: Sendable {
         self.clock = clock
     }
 
-    /// Whether anything was ever asked for.
-    var isUsed: Bool { kept.withLock { !$0.isEmpty } }
+    /// Has everything be read again before it is used; false when nothing was ever asked for.
+    func forgetAges() -> Bool {
+        kept.withLock { kept in
+            for reference in kept.keys { kept[reference]?.readAt = nil }
+            return !kept.isEmpty
+        }
+    }
 
     /// The value a selector `{name, key}` names in a Secret.
     func secret(_ namespace: String, _ selector: JSONValue?) async throws -> Secret<String> {
@@ -62,7 +68,9 @@ final class ReferencedValues: Sendable {
 
     private func data(of reference: Reference) async throws -> [String: Secret<String>] {
         let now = clock.monotonicNanoseconds
-        if let known = kept.withLock({ $0[reference] }), now - known.readAt < Self.lifetime.nanoseconds {
+        if let known = kept.withLock({ $0[reference] }), let readAt = known.readAt,
+            now - readAt < Self.lifetime.nanoseconds
+        {
             return known.data
         }
         let resource = KubernetesResource(plural: reference.kind.rawValue)

@@ -204,4 +204,24 @@ struct JobGeneratorTests {
         #expect(jobs.isEmpty)
         #expect(problems.count == 1 && problems[0].contains(problem), "\(problems)")
     }
+
+    @Test("A value of a Secret is kept until it is to be read again")
+    func changedSecret() async throws {
+        let double = try await KubernetesDouble()
+        let url = try #require(HTTPURL(double.url))
+        let client = KubernetesClient(
+            KubernetesServer(url: url, settings: HTTPClientSettings()), on: EventLoops(threads: 1), clock: .system)
+        let values = ReferencedValues(client, clock: .system)
+        #expect(!values.forgetAges())
+        let selector = try JSONValue(parsing: #"{"name":"s","key":"k"}"#)
+        func put(_ encoded: String) {
+            double.put("secrets", #"{"metadata":{"name":"s","namespace":"ns"},"data":{"k":"\#(encoded)"}}"#)
+        }
+        put("YQ==")
+        #expect(try await values.secret("ns", selector) == Secret("a"))
+        put("Yg==")
+        #expect(try await values.secret("ns", selector) == Secret("a"))
+        #expect(values.forgetAges())
+        #expect(try await values.secret("ns", selector) == Secret("b"))
+    }
 }
