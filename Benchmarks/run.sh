@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds in release and measures: the whole program from targets to remote write, from log files to Loki, from OTLP to
-# OTLP and the node's own exporters, then the codecs, the ledger, the queue and statements.
-# Usage: run.sh [pipeline|logs|otlp|exporters|codecs] [arguments]
+# OTLP, the node's own exporters and a large cluster, then the codecs, the ledger, the queue and statements.
+# Usage: run.sh [pipeline|logs|otlp|exporters|kubernetes|codecs] [arguments]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -29,6 +29,11 @@ if [ "$what" = all ] || [ "$what" = exporters ]; then
     swift build -c release --static-swift-stdlib --product invar
     echo "== exporters: the node and its containers =="
     if [ "$(id -u)" = 0 ]; then Benchmarks/exporters.py "$@"; else echo "left out: making control groups needs root"; fi
+fi
+if [ "$what" = all ] || [ "$what" = kubernetes ]; then
+    swift build -c release --static-swift-stdlib --product invar
+    echo "== kubernetes: a large cluster and many logs =="
+    Benchmarks/kubernetes.py "$@"
 fi
 if [ "$what" = all ] || [ "$what" = codecs ]; then
     for benchmark in exposition-benchmark remote-write-benchmark loki-process-benchmark reliability-benchmark \
