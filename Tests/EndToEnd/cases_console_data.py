@@ -186,6 +186,16 @@ def case_console_live_data_of_every_kind(directory):
         check(len(unbalanced) < 3, f"the books are off: {unbalanced}")
 
 
+def case_console_live_data_off(directory):
+    """Without the block the page of live data says what to add, whether or not a component is named."""
+    with Browser() as browser, Invar(directory, 'prometheus.echo "e" { }') as invar:
+        wait_until(invar.is_ready, 60, "the program to be ready")
+        for path in ("live", "live?component=prometheus.echo.e"):
+            page = browser.open(f"http://127.0.0.1:{invar.port}/{path}")
+            text = page.wait("document.querySelector('.note')?.innerText")
+            check("livedebugging { enabled = true }" in text, f"{path}: {text}")
+
+
 def case_console_target_details(directory):
     """A target's labels before and after, its next scrape, its answer on demand; dropped targets with their rule."""
     with Data(directory) as running:

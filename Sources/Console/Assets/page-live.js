@@ -1,13 +1,27 @@
 // The items that pass a component, as they pass.
 
 import { h, link, note, setText } from "./dom.js";
-import { store } from "./store.js";
+import { getJSON, store } from "./store.js";
 
 const delimiter = "|;|";
 /** Items kept on the page; older ones go. */
 const most = 500;
 /** At most this many milliseconds between drawings. */
 const pace = 250;
+
+/** Whether the configuration lets nobody look. */
+async function isOff() {
+    try {
+        return !(await getJSON("api/v0/console/status")).liveDebugging;
+    } catch {
+        return false;
+    }
+}
+
+function switchedOff() {
+    return note("Live data is switched off", "Add ", h("code", {}, "livedebugging { enabled = true }"),
+        " to the configuration and reload it.");
+}
 
 export function liveView(content, { go, query }) {
     let id = query.get("component") ?? "";
@@ -131,6 +145,11 @@ export function liveView(content, { go, query }) {
         hidden = 0;
         draw(true);
         if (id === "") {
+            if (await isOff()) {
+                problem.append(switchedOff());
+                return;
+            }
+            if (id !== "") return;
             problem.append(note("Choose a component", "What passes it appears here as it passes. Looking costs the program "
                 + "a little while you look, and nothing when you leave."));
             return;
@@ -141,8 +160,7 @@ export function liveView(content, { go, query }) {
             const response = await fetch(`${path}?sampleProb=${share.value}`, { signal: mine.signal });
             if (!response.ok) {
                 problem.append(response.status === 503
-                    ? note("Live data is switched off", "Add ", h("code", {}, "livedebugging { enabled = true }"),
-                        " to the configuration and reload it.")
+                    ? switchedOff()
                     : note("Nothing can be shown", (await response.text()).trim()));
                 return;
             }

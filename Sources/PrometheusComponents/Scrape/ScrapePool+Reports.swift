@@ -22,7 +22,8 @@ extension ScrapePool: ScrapeSource {
         }
     }
 
-    /// Asks with the client, the identity and the timeout of a scrape, but for text, and reads at most `bytes`.
+    /// Asks with the client, the identity and the timeout of a scrape, but for text, and reads at most `bytes`. Where the
+    /// answer repeats credentials of the request, they are masked.
     func response(of id: String, upTo bytes: Int) async -> TargetResponse? {
         guard let loop = activeLoops.first(where: { $0.id == id }) else { return nil }
         var answer = TargetResponse()
@@ -62,6 +63,7 @@ extension ScrapePool: ScrapeSource {
             answer.isTruncated = response.body.count > limit
             return
         }
+        let mask = SecretMask(try await request.client.secrets(sentWith: request.request))
         let response = try await request.client.send(request.request)
         answer.status = response.status.code
         answer.contentType = response.contentType
@@ -73,6 +75,42 @@ extension ScrapePool: ScrapeSource {
                 response.body.cancel()
                 break
             }
+        }
+        mask.apply(to: &answer.body, isCut: answer.isTruncated)
+    }
+}
+
+/// Takes secrets out of bytes that are to be shown.
+struct SecretMask {
+    /// Shorter ones are no secrets, and would tear other words apart.
+    private static let shortest = 4
+    private static let replacement = Array("(secret)".utf8)
+
+    /// The longest first: one may be part of another.
+    private let secrets: [[UInt8]]
+
+    init(_ secrets: [String]) {
+        self.secrets = Set(secrets).map { Array($0.utf8) }.filter { $0.count >= Self.shortest }
+            .sorted { $0.count > $1.count }
+    }
+
+    /// Masks every secret in `bytes`. Where they were cut off, what may be the beginning of one goes too.
+    func apply(to bytes: inout [UInt8], isCut: Bool) {
+        if isCut, let longest = secrets.first?.count { bytes.removeLast(min(bytes.count, longest - 1)) }
+        for secret in secrets {
+            var masked: [UInt8] = []
+            var start = 0
+            var index = 0
+            while index + secret.count <= bytes.count {
+                if bytes[index] == secret[0], bytes[index..<index + secret.count].elementsEqual(secret) {
+                    masked += bytes[start..<index] + Self.replacement
+                    index += secret.count
+                    start = index
+                } else {
+                    index += 1
+                }
+            }
+            if start > 0 { bytes = masked + bytes[start...] }
         }
     }
 }

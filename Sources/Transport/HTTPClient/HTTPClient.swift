@@ -12,7 +12,7 @@ package final class HTTPClient: Sendable {
 
     private let pool: ConnectionPool
     private let proxies: ProxyRule
-    private let authoriser: (any RequestAuthoriser)?
+    let authoriser: (any RequestAuthoriser)?
     private let observer: any TransportObserver
 
     /// Makes a client; nothing is read or connected before the first request.

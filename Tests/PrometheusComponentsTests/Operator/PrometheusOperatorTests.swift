@@ -54,6 +54,13 @@ struct PrometheusOperatorTests {
         #expect(samples(harness).allSatisfy { $0.hasPrefix(labels) }, "\(samples(harness))")
         #expect(harness.health?.message == "using 1 objects")
         try explains(harness, port: double.port)
+        // Targets are listed with what was discovered, and those that the monitor's rules drop with the rule.
+        let sources = harness.services.scrapes.sources
+        let targets = sources.flatMap(\.targetReports)
+        #expect(targets.count == 1 && targets[0].discoveredLabels["__meta_kubernetes_pod_name"] == "web-0")
+        let dropped = sources.map { $0.droppedTargets(limit: 100) }
+        #expect(dropped.contains { $0.items.contains { $0.labels["__meta_kubernetes_pod_name"] == "db-0" } })
+        #expect(Set(sources.map(\.componentID)) == ["prometheus.operator.podmonitors.test"])
         double.putPod("ns", "web-1", ip: "127.0.0.1", labels: ["app": "web"], containers: ports)
         #expect(settle(harness) { samples(harness).contains { $0.contains("web-1") } })
         double.delete("podmonitors", "ns", "m")

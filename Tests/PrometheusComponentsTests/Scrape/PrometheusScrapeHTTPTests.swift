@@ -87,6 +87,38 @@ struct PrometheusScrapeHTTPTests {
         #expect(harness.finish() == [])
     }
 
+    @Test("A target is asked for its page on demand: as text, cut, without the credentials it may repeat")
+    func answerOnDemand() async throws {
+        let server = try await ScrapeTargetServer()
+        server.set("token is secret-token, of <b>, " + String(repeating: "x", count: 2_000))
+        let harness = ComponentHarness(PrometheusScrape.self)
+        let extra = """
+            scrape_native_histograms = true
+            authorization {
+              type = "Bearer"
+              credentials = "secret-token"
+            }
+            """
+        #expect(harness.start(arguments(server, extra)) == [])
+        let source = try #require(harness.services.scrapes.sources.first)
+        let target = try #require(source.targetReports.first)
+        #expect(target.health == "unknown" && target.lastScrape == nil && target.nextScrape != nil)
+        #expect("\(target.discoveredLabels)" == "{__address__=\"\(server.address)\", instance=\"i\"}")
+        #expect("\(target.labels)" == "{instance=\"i\", job=\"j\"}")
+        let whole = try #require(await source.response(of: target.id, upTo: 10_000))
+        #expect(whole.status == 200 && whole.problem.isEmpty && !whole.isTruncated)
+        #expect(String(decoding: whole.body, as: UTF8.self).hasPrefix("token is (secret), of <b>, xxx"))
+        let seen = try #require(server.seen.first)
+        #expect(seen.fields["authorization"] == "Bearer secret-token")
+        #expect(seen.fields["accept"]?.contains("protobuf") == false)
+        let cut = try #require(await source.response(of: target.id, upTo: 15))
+        #expect(cut.isTruncated && !String(decoding: cut.body, as: UTF8.self).contains("secret"))
+        let none = await source.response(of: "0", upTo: 10)
+        #expect(none == nil)
+        #expect(harness.finish() == [])
+        #expect(harness.services.scrapes.sources.isEmpty)
+    }
+
     @Test(
         "A page that is missing, slow, too large or of no known type fails the scrape",
         arguments: [
