@@ -29,7 +29,7 @@ struct PowerShellCompletionTests {
     @Test("The program's own description has all its commands")
     func program() throws {
         let script = try #require(PowerShellCompletion.forInvar).script
-        for command in ["run", "fmt", "validate", "top", "completion"] {
+        for command in ["run", "fmt", "validate", "explain", "top", "completion"] {
             #expect(script.contains("    'invar \(command)' = @("), "\(command)")
         }
         #expect(script.contains("'--server.http.listen-addr'"))

@@ -1,3 +1,4 @@
+import AlloySyntax
 import ComponentKit
 import Essentials
 import Foundation
@@ -208,5 +209,77 @@ struct LokiExplainTests {
         #expect(excluded.steps.first?.detail.contains("is excluded by") == true)
         let other = try explanation(harness, ExplainedItem(.file, ["__path__": "\(directory)/c.txt"]))
         #expect(other.results.isEmpty)
+    }
+
+    @Test("loki.source.docker tells the labels of either stream of a target")
+    func docker() throws {
+        let rules = RelabelRules(
+            Relabeling([
+                try RelabelRule(
+                    action: .drop, sourceLabels: ["__meta_docker_container_log_stream"], pattern: "stderr"),
+                try RelabelRule(sourceLabels: ["__meta_docker_container_name"], targetLabel: "name"),
+            ]))
+        let harness = ComponentHarness(LokiSourceDocker.self, variables: ["rules": rules.alloyValue])
+        #expect(
+            harness.evaluate(
+                """
+                host = "unix:///var/run/docker.sock"
+                targets = []
+                labels = { "own" = "1" }
+                relabel_rules = rules
+                forward_to = [recorder.logs]
+                """) == [])
+        let explained = try explanation(
+            harness,
+            ExplainedItem(
+                .target, ["__meta_docker_container_id": "c", "__meta_docker_container_name": "/web", "x": "y"]))
+        #expect(explained.results.map(\.item.labels) == [["own": "1", "name": "/web", "x": "y"]])
+        #expect(explained.steps.contains { $0.title.hasPrefix("relabel_rules 1: drop") && $0.outcome == .dropped })
+        #expect(try explanation(harness, ExplainedItem(.target, ["x": "y"])).results.isEmpty)
+    }
+
+    @Test("loki.source.api tells what becomes of the labels of what is pushed")
+    func api() throws {
+        let rules = RelabelRules(
+            Relabeling([
+                try RelabelRule(action: .drop, sourceLabels: ["job"], pattern: "noise"),
+                try RelabelRule(action: .labelmap, pattern: "__(kept)"),
+            ]))
+        let harness = ComponentHarness(LokiSourceAPI.self, variables: ["rules": rules.alloyValue])
+        #expect(
+            harness.evaluate(
+                "http { }\nlabels = { \"own\" = \"1\" }\nrelabel_rules = rules\nforward_to = [recorder.logs]")
+                == [])
+        let mapper = PushMapper(labels: ["own": "1"], relabeling: rules.relabeling, tenant: "")
+        for labels: LabelSet in [["job": "a", "__kept": "k"], ["job": "noise"], ["own": "2"]] {
+            var batch = LogBatch()
+            batch.append("l", labels: labels, timestamp: 1)
+            _ = mapper.map(&batch)
+            let explained = try explanation(harness, ExplainedItem(.log, labels, line: "l"))
+            #expect(explained.results.map(\.item.labels) == (batch.isEmpty ? [] : batch.streams))
+        }
+    }
+
+    @Test("loki.enrich tells which target an entry takes labels of")
+    func enrich() throws {
+        let harness = ComponentHarness(LokiEnrich.self)
+        #expect(
+            harness.start(
+                """
+                targets = [{"pod" = "p", "team" = "t"}]
+                target_match_label = "pod"
+                labels_to_copy = ["team"]
+                forward_to = [recorder.logs]
+                """) == [])
+        let receiver: Receiver<LogBatch> = try #require(harness.export("receiver"))
+        for labels: LabelSet in [["pod": "p"], ["pod": "q"], ["x": "y"]] {
+            var batch = LogBatch()
+            batch.append("l", labels: labels, timestamp: 1)
+            let sent = batch
+            try harness.run { try await receiver.consume(sent) }
+            let explained = try explanation(harness, ExplainedItem(.log, labels, line: "l"))
+            #expect(explained.results.map(\.item.labels) == harness.logs.take().flatMap(\.streams))
+        }
+        #expect(harness.finish() == [])
     }
 }

@@ -17,7 +17,7 @@ package final class LokiSourceAPI: Component {
     private static let pushPaths = ["/api/v1/push", "/loki/api/v1/push"]
     private static let rawPaths = ["/api/v1/raw", "/loki/api/v1/raw"]
 
-    private let arguments: Live<Arguments>
+    let arguments: Live<Arguments>
     private let context: Context<NoValues>
     private let metrics: ServerMetrics
     private let entriesWritten: Counter

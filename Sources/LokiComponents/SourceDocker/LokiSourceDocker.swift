@@ -12,7 +12,7 @@ package final class LokiSourceDocker: Component {
     package static let spec = ComponentSpec(
         "loki.source.docker", .generallyAvailable, "Follows the logs of containers through a Docker daemon.")
 
-    private let arguments: Live<Arguments>
+    let arguments: Live<Arguments>
     private let context: Context<NoValues>
     private let tails: DockerTails
 

@@ -74,10 +74,10 @@ package final class LokiSourcePodLogs: Component {
     /// Changes of objects are gathered for this long, because a rollout changes many at once.
     private static let pause = Duration.seconds(1)
 
-    private let arguments: Live<Arguments>
+    let arguments: Live<Arguments>
     private let context: Context<NoValues>
-    private let tails: ContainerTails
-    private let outcomes = Mutex<[PodLogsReconciler.Outcome]>([])
+    let tails: ContainerTails
+    let outcomes = Mutex<[PodLogsReconciler.Outcome]>([])
 
     package init(_ arguments: Live<Arguments>, _ context: Context<NoValues>) throws {
         self.arguments = arguments

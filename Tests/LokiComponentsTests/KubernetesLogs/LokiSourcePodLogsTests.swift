@@ -53,6 +53,16 @@ struct LokiSourcePodLogsTests {
         #expect(harness.start(body(double)) == [])
         #expect(settle(harness) { harness.logs.itemCount == 1 })
         #expect(harness.logs.lines == [#"{instance="ns/web:main", job="ns/logs:main", podlogs="logs"} from web"#])
+        guard
+            case .explained(let web) = harness.instance.explain(
+                ExplainedItem(.pod, ["namespace": "ns", "name": "web"])),
+            case .explained(let db) = harness.instance.explain(ExplainedItem(.pod, ["namespace": "ns", "name": "db"]))
+        else {
+            Issue.record("the pods are not explained")
+            return
+        }
+        #expect(web.results.map(\.item.labels) == harness.logs.batches.flatMap(\.streams))
+        #expect(db.results.isEmpty && db.steps.map(\.outcome) == [.dropped])
         double.put("namespaces", #"{"metadata":{"name":"other","labels":{"team":"u"}}}"#)
         #expect(settle(harness) { harness.logs.itemCount == 2 })
         #expect(harness.logs.lines.last?.hasSuffix("from web2") == true)

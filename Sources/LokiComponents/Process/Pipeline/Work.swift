@@ -102,12 +102,7 @@ struct Work: ~Copyable {
     private mutating func run(from start: Int) {
         var position = start
         while position < program.stages.count {
-            let verdict: Verdict
-            if let trace {
-                verdict = runTraced(position, trace)
-            } else {
-                verdict = program.stages[position].run(&self)
-            }
+            let verdict = trace == nil ? program.stages[position].run(&self) : runTraced(position)
             switch verdict {
             case .next: position += 1
             case .jump(let place): position = place

@@ -57,9 +57,9 @@ extension Work {
     }
 
     /// Runs a stage and notes what it did.
-    mutating func runTraced(_ position: Int, _ trace: WorkTrace) -> Verdict {
+    mutating func runTraced(_ position: Int) -> Verdict {
         let stage = program.stages[position]
-        if trace.isFull { return stage.run(&self) }
+        guard let trace, !trace.isFull else { return stage.run(&self) }
         let before = moment()
         guard stage.isPredictable else {
             trace.add(WorkTrace.Step(position: position, outcome: .unpredictable, before: before, after: before))
