@@ -25,7 +25,7 @@ struct ExplainCommand: AsyncParsableCommand {
               pod=@pod.yaml                                   a pod as the API server gives it, JSON or YAML
               trace=4bf92f3577b34da6a3ce929d0e0e4736          a trace, with --url
               otlp=@request.json                              spans, log records or metrics as OTLP/JSON
-            A value that begins with @ is the name of a file to read; - reads standard input.
+            Labels without __address__ are, with --url, those of a target as it is scraped. A value that begins with @ is the name of a file to read; - reads standard input.
 
             Exit codes: 0 when something is delivered, held, or passes out of what can be explained; 3 when the item is \
             dropped; 1 when the question or the configuration is wrong.

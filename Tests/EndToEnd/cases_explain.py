@@ -224,6 +224,14 @@ def case_explain_pod_and_trace(directory):
                                          "prometheus.echo.e"], f"ways: {components(answer)}")
             final = answer["stops"][-1]["results"][0]["item"]["labels"]
             check(final["app"] == "web" and final["instance"] == "127.0.0.1:9", f"{final}")
+            # What is scraped is followed from what was found, so that every rule is told.
+            del final["__name__"]
+            for flags in ([], ["--at", "prometheus.scrape.pods"]):
+                code, out, err = explain("--url", url, "--item", "labels=" + json.dumps(final), "--format", "json", *flags)
+                answer = json.loads(out)
+                check(components(answer)[:2] == ["discovery.kubernetes.pods", "discovery.relabel.pods"],
+                      f"a target as it is scraped: {components(answer)}")
+                check(answer["stops"][-1]["results"][0]["item"]["labels"]["instance"] == "127.0.0.1:9", out)
             code, out, _ = explain("--url", url, "--item", "pod=ns/other")
             check(code == 3 and "is of this pod" in out, f"a pod that is not there: {code} {out}")
 

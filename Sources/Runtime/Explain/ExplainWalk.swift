@@ -19,6 +19,17 @@ struct ExplainWalk {
 
     /// Follows the item from component `id`, or from every component it can enter the graph at.
     mutating func follow(at id: String?) throws(ExplainError) {
+        if report.item.kind == .target, report.item.labels["__address__"] == nil,
+            let origin = origin(ofScraped: report.item.labels, at: id)
+        {
+            // Labels of a target as it is scraped: what was found is followed, so that every rule is told.
+            report.notes.append(
+                "these are the labels of a target as it is scraped: followed from what \(graph.nodes[origin.place].id) "
+                    + "found")
+            report.item = report.item.with(labels: origin.labels)
+            visit(origin.place, report.item, from: nil, isEntry: true)
+            return
+        }
         if let id {
             guard let place = graph.places[id], graph.nodes[place].kind == .component else {
                 throw ExplainError("there is no component \"\(id)\"")
@@ -78,6 +89,13 @@ struct ExplainWalk {
     /// Whether the component works on items of this kind instead of bringing them.
     private func isGiven(_ place: Int, _ item: ExplainedItem) -> Bool {
         item.kind == .target && graph.nodes[place].takesTargets
+    }
+
+    /// The components that bring targets into the graph.
+    var targetSources: [Int] {
+        let components = graph.nodes.indices.filter { graph.nodes[$0].kind == .component }
+        let fed = fed(components)
+        return components.filter { !fed.contains($0) && !arrivals(of: $0, field: nil).isEmpty }
     }
 
     /// The components that get targets from others.
@@ -228,7 +246,7 @@ struct ExplainWalk {
     }
 
     /// The components that targets exported by a node arrive at, through the arguments and exports of modules.
-    private func arrivals(of place: Int, field: String?) -> [(place: Int, note: String?)] {
+    func arrivals(of place: Int, field: String?) -> [(place: Int, note: String?)] {
         var found: [(place: Int, note: String?)] = []
         var seen: Set<String> = []
         arrive(from: place, field: field, depth: 0, &seen, &found)
