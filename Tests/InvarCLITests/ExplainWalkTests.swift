@@ -257,6 +257,54 @@ struct ExplainWalkTests {
         #expect(other.verdict == .dropped)
     }
 
+    @Test("Long ways are cut: an answer stays small whatever the configuration")
+    func bounds() async throws {
+        let count = 60
+        var text = "prometheus.scrape \"s\" {\n\ttargets = []\n\tforward_to = [prometheus.relabel.r0.receiver]\n}\n"
+        // Each receiver twice as often as the one before: more ways than anybody can follow.
+        for index in 0..<count {
+            for name in ["r\(index)", "q\(index)"] {
+                let next =
+                    index + 1 < count
+                    ? "[prometheus.relabel.r\(index + 1).receiver, prometheus.relabel.q\(index + 1).receiver]" : "[]"
+                text += "prometheus.relabel \"\(name)\" {\n\tforward_to = \(next)\n}\n"
+            }
+        }
+        let report = try await explain(text, "metric", "up")
+        #expect(report.stops.count == 500)
+        #expect(report.notes == ["the ways beyond the first 500 components are left out"])
+    }
+
+    @Test("Hostile questions are refused or answered, never a trap")
+    func hostile() throws {
+        let body = Array(
+            #"{"item":"labels","value":"{a=\"b\", c=\"\\u00e9\"}","line":"x","at":"y","labels":{"k":"v"}}"#.utf8)
+        let spans = Array(
+            #"{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":{"arrayValue":{"values":[{"intValue":"1"}]}}}]},"scopeSpans":[{"spans":[{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","name":"n"}]}]}]}"#
+                .utf8)
+        func ask(_ bytes: [UInt8]) {
+            _ = try? ExplainRequest(json: bytes, now: 1)
+            for kind in ["labels", "metric", "log", "file", "pod", "trace", "otlp"] {
+                _ = try? ExplainRequest(kind: kind, value: String(decoding: bytes, as: UTF8.self), now: 1)
+            }
+        }
+        for text in [body, spans] {
+            for end in 0...text.count { ask(Array(text[..<end])) }
+            for index in text.indices {
+                for byte in [0x22, 0x7B, 0x5D, 0x5C, 0xFF, 0x30] as [UInt8] {
+                    var changed = text
+                    changed[index] = byte
+                    ask(changed)
+                }
+            }
+        }
+        let deep = String(repeating: "[", count: 5000)
+        for kind in ["labels", "pod", "otlp"] { _ = try? ExplainRequest(kind: kind, value: deep, now: 1) }
+        #expect(throws: ExplainError.self) {
+            try ExplainRequest(kind: "log", value: String(repeating: "x", count: 70_000), now: 1)
+        }
+    }
+
     @Test("What only a running component could tell is said to be unknown")
     func unknown() async throws {
         let report = try await explain(

@@ -81,7 +81,7 @@ extension Supervisor {
                         target: targetPlace, field: field,
                         attribute: state.node.block.body.name(at: reference.range), range: reference.range,
                         isList: isList, isUnknown: target.isPending && !carriesData))
-                if !graph.nodes[targetPlace].users.contains(place) { graph.nodes[targetPlace].users.append(place) }
+                if graph.nodes[targetPlace].users.last != place { graph.nodes[targetPlace].users.append(place) }
             }
         }
         return graph

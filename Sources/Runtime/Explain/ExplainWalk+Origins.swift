@@ -5,6 +5,8 @@ import Telemetry
 extension ExplainWalk {
     /// Targets looked at for the one that was scraped.
     private static let candidateLimit = 2000
+    /// Components asked on the way of all of them.
+    private static let questionLimit = 20_000
 
     /// The target, with the component that found it, that is scraped by component `id`, or by any, with these labels.
     ///
@@ -35,16 +37,22 @@ extension ExplainWalk {
     }
 
     private func isScraped(
-        _ item: ExplainedItem, from place: Int, field: String?, as wanted: LabelSet, by id: String?, depth: Int
+        _ item: ExplainedItem, from place: Int, field: String?, as wanted: LabelSet, by id: String?, depth: Int,
+        _ questions: inout Int
     ) -> Bool {
         guard depth < 32 else { return false }
         for arrival in arrivals(of: place, field: field) {
+            questions -= 1
+            guard questions > 0 else { return false }
             let node = graph.nodes[arrival.place]
             guard case .explained(let explanation)? = node.instance?.explain(item) else { continue }
             for result in explanation.results {
                 switch result.exit {
                 case .targets(let field):
-                    if isScraped(result.item, from: arrival.place, field: field, as: wanted, by: id, depth: depth + 1) {
+                    if isScraped(
+                        result.item, from: arrival.place, field: field, as: wanted, by: id, depth: depth + 1,
+                        &questions)
+                    {
                         return true
                     }
                 case .receivers where result.item.kind == .metric && (id == nil || id == node.id):

@@ -6,9 +6,13 @@ import Telemetry
 struct ExplainWalk {
     /// More stops than this are not followed: fan-outs multiply.
     static let stopLimit = 500
+    /// Bytes of labels and lines that steps may repeat before no further stops are added.
+    static let sizeLimit = 8 << 20
 
     let graph: ExplainGraph
     private(set) var report: ExplainReport
+    private var size = 0
+    private var isCut = false
 
     init(_ item: ExplainedItem, _ graph: ExplainGraph) {
         self.graph = graph
@@ -111,10 +115,11 @@ struct ExplainWalk {
     private mutating func visit(
         _ place: Int, _ item: ExplainedItem, from previous: Int?, isEntry: Bool = false, note: String? = nil
     ) {
-        guard report.stops.count < Self.stopLimit else {
-            if report.stops.count == Self.stopLimit, report.notes.isEmpty {
-                report.notes.append("the ways beyond the first \(Self.stopLimit) components are left out")
+        guard report.stops.count < Self.stopLimit, size < Self.sizeLimit else {
+            if !isCut {
+                report.notes.append("the ways beyond the first \(report.stops.count) components are left out")
             }
+            isCut = true
             return
         }
         let node = graph.nodes[place]
@@ -144,6 +149,7 @@ struct ExplainWalk {
             ways = passOn(item, place, in: &stop)
         }
         noteUnknowns(of: node, in: &stop)
+        size += stop.steps.reduce(0) { $0 + $1.step.size }
         report.stops.append(stop)
         for way in ways { visit(way.place, way.item, from: number, note: way.note) }
     }
@@ -288,6 +294,15 @@ extension ExplainGraph.Node {
     func takesTargets(in attribute: String) -> Bool { Self.targetAttributes.contains(attribute) }
 
     var takesTargets: Bool { block.body.attributes.contains { takesTargets(in: $0.name.name) } }
+}
+
+extension ExplainedStep {
+    /// About what the step takes of an answer.
+    fileprivate var size: Int {
+        let items = [before, after].compactMap { $0 }
+        return found.reduce(title.utf8.count + detail.utf8.count) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+            + items.reduce(0) { $0 + $1.labels.encodedByteCount + ($1.line?.utf8.count ?? 0) }
+    }
 }
 
 extension ExplainedItem.Kind {
