@@ -77,9 +77,13 @@ final class EndpointShard: Sendable {
         var spare: [LokiPushBuilder] = []
         var waiter: CheckedContinuation<Void, Never>?
         var isDraining = false
+        /// Nobody sends any more.
+        var isOver = false
     }
 
     let limits: Limits
+    /// Raised when another is to send what this one has not; for the sender.
+    let inherited = WakeSignal()
     private let state = Mutex(State())
 
     init(_ limits: Limits) { self.limits = limits }
@@ -264,14 +268,31 @@ final class EndpointShard: Sendable {
         return nil
     }
 
-    /// Everything that is left, for giving it up.
+    /// Everything that is left, for giving it up; nothing more is taken up.
     func takeAll() -> [OutgoingBatch] {
+        state.withLock { $0.isOver = true }
+        return takeWaiting()
+    }
+
+    /// Everything that waits, for another to send it.
+    func takeWaiting() -> [OutgoingBatch] {
         state.withLock { state in
             state.isDraining = true
             var all: [OutgoingBatch] = []
             while let batch = take(&state, .max) { all.append(batch) }
             return all
         }
+    }
+
+    /// Takes batches of another before its own; false when nobody sends any more.
+    func takeUp(_ batches: [OutgoingBatch]) -> Bool {
+        let isTaken = state.withLock { state in
+            if state.isOver { return false }
+            state.ready.insert(contentsOf: batches, at: 0)
+            return true
+        }
+        wake()
+        return isTaken
     }
 
     private func take(_ state: inout State, _ now: Int64) -> OutgoingBatch? {

@@ -32,6 +32,10 @@ final class LogEndpoint: Sendable {
     private let isStopping = Atomic<Bool>(false)
     /// False once the endpoint drains; held while a batch is taken, so that none comes after the last look.
     private let admission = Mutex(true)
+    /// Takes what this one has not sent when it stops.
+    private let heir = Mutex<LogEndpoint?>(nil)
+    /// How long a request that is under way may go on once an heir waits.
+    private static let heirPatience = Duration.seconds(5)
     /// Raised when a batch begins to wait.
     private let opened = WakeSignal()
 
@@ -109,24 +113,51 @@ final class LogEndpoint: Sendable {
         if isStopping.load(ordering: .acquiring) { limitDrain(sending) }
         await sending.value
         for shard in shards {
-            for batch in shard.takeAll() { give(up: batch, .stopped, .generic, shard) }
+            for batch in shard.takeAll() where !bequeath(batch, shard) { give(up: batch, .stopped, .generic, shard) }
         }
         client.shutDown()
     }
 
-    /// Begins to drain; returns at once.
-    func stop() {
+    /// Begins to drain; returns at once. An heir is given what waits, and what is under way if it fails.
+    func stop(heir: LogEndpoint? = nil) {
         if isStopping.exchange(true, ordering: .acquiringAndReleasing) { return }
         admission.withLock { $0 = false }
+        if let heir {
+            self.heir.withLock { $0 = heir }
+            for shard in shards { shard.inherited.raise() }
+        }
         for shard in shards { shard.drain() }
         if let sending = work.withLock({ $0 }) { limitDrain(sending) }
     }
 
+    /// Whether `settings` are those of the same place.
+    func leads(to settings: LokiWrite.EndpointSettings) -> Bool {
+        self.settings.url == settings.url && self.settings.tenantID == settings.tenantID
+    }
+
+    /// Takes batches of one that stops, before its own.
+    private func adopt(_ batches: [OutgoingBatch], from index: Int) {
+        if batches.isEmpty { return }
+        if let next = heir.withLock({ $0 }) { return next.adopt(batches, from: index) }
+        let shard = shards[index % shards.count]
+        if shard.takeUp(batches) { return }
+        for batch in batches where !bequeath(batch, shard) { give(up: batch, .stopped, .generic, shard) }
+    }
+
+    /// Whether an heir has taken a batch, and what waits behind it.
+    private func bequeath(_ batch: OutgoingBatch, _ shard: EndpointShard) -> Bool {
+        guard let heir = heir.withLock({ $0 }) else { return false }
+        heir.adopt([batch] + shard.takeWaiting(), from: shards.firstIndex { $0 === shard } ?? 0)
+        return true
+    }
+
     private func limitDrain(_ sending: Task<Void, Never>) {
-        let (clock, timeout, log) = (context.clock, settings.drainTimeout, context.log)
+        let (clock, log) = (context.clock, context.log)
+        let hasHeir = heir.withLock { $0 != nil }
+        let timeout = hasHeir ? min(settings.drainTimeout, Self.heirPatience) : settings.drainTimeout
         let deadline = Task(executorPreference: context.services.executor) {
             try await clock.sleep(for: timeout)
-            log.warn("Failed to flush all queues during shutdown")
+            if !hasHeir { log.warn("Failed to flush all queues during shutdown") }
             sending.cancel()
         }
         Task(executorPreference: context.services.executor) {
@@ -167,6 +198,7 @@ final class LogEndpoint: Sendable {
         var scratch: [UInt8] = []
         let clock = context.clock
         while var batch = await shard.next(now: { clock.monotonicNanoseconds }) {
+            if bequeath(batch, shard) { continue }
             var payload: [UInt8] = []
             do {
                 try batch.builder.compress(into: &payload, scratch: &scratch)
@@ -216,6 +248,7 @@ final class LogEndpoint: Sendable {
                 finish(batch, shard) { self.context.ledger.delivered($0) }
                 return
             }
+            if bequeath(batch, shard) { return }
             if Task.isCancelled {
                 give(up: batch, .stopped, .generic, shard, bytes: payload.count)
                 return
@@ -242,11 +275,23 @@ final class LogEndpoint: Sendable {
                 "Error sending batch, will retry", nil,
                 ["status": "\(answer.status)", "tenant": batch.tenant, .error: answer.reason])
             do {
-                try await context.clock.sleep(for: delay)
+                try await pause(delay, shard)
+                if bequeath(batch, shard) { return }
             } catch {
-                give(up: batch, .stopped, .generic, shard, bytes: payload.count)
+                if !bequeath(batch, shard) { give(up: batch, .stopped, .generic, shard, bytes: payload.count) }
                 return
             }
+        }
+    }
+
+    /// Waits, but not once there is an heir.
+    private func pause(_ delay: Duration, _ shard: EndpointShard) async throws {
+        let clock = context.clock
+        try await withThrowingTaskGroup(of: Void.self) { race in
+            race.addTask { try await clock.sleep(for: delay) }
+            race.addTask { try await shard.inherited.wait() }
+            defer { race.cancelAll() }
+            try await race.next()
         }
     }
 

@@ -116,7 +116,8 @@ package final class LokiWrite: Component {
     }
 
     /// Follows the endpoints of the arguments: those that did not change go on with what they hold, new ones take
-    /// batches from the moment the removed ones no longer do, and the removed ones drain beside them.
+    /// batches from the moment the removed ones no longer do, and the removed ones drain beside them or, where another of
+    /// the same place follows them, as with new credentials, leave it what they have not sent.
     private func sendFromMemory() async throws {
         await withTaskGroup(of: Void.self) { group in
             var running: [LogEndpoint] = []
@@ -137,7 +138,9 @@ package final class LokiWrite: Component {
                     Session(
                         endpoints: running, disk: nil, routes: StreamRoutes(externalLabels: current.externalLabels),
                         externalLabels: current.externalLabels))
-                for endpoint in former { endpoint.stop() }
+                for endpoint in former {
+                    endpoint.stop(heir: running.first { endpoint.leads(to: $0.settings) })
+                }
                 // Cancelled at the end, and when the write-ahead log is switched on.
                 do { try await arguments.change(after: version) } catch { break }
             }

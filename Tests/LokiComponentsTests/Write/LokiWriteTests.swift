@@ -306,6 +306,42 @@ struct LokiWriteTests {
         #expect(harness.finish() == [])
     }
 
+    @Test("What an endpoint has not sent goes out with new credentials, in order")
+    func newCredentials() async throws {
+        let loki = try await FakeLoki()
+        func text(_ password: String) -> String {
+            """
+            endpoint {
+                url                 = "\(loki.url)"
+                batch_wait          = "1s"
+                batch_size          = "50B"
+                min_backoff_period  = "100s"
+                max_backoff_period  = "100s"
+                basic_auth {
+                    username = "u"
+                    password = "\(password)"
+                }
+            }
+            """
+        }
+        let harness = start(text("old"))
+        loki.answerAlways(503)
+        // One is under way and waits for its next attempt, the others wait for it.
+        let lines = (0..<6).map { "line \($0) of forty bytes or a little more" }
+        for line in lines { try send(batch([line]), harness) }
+        #expect(wait(harness) { loki.attempts == 1 })
+        loki.answerAlways(nil)
+        harness.update(text("new"))
+        try send(batch(["last"]), harness)
+        #expect(wait(harness, .seconds(1)) { loki.lines.count == 7 })
+        #expect(loki.lines == lines + ["last"])
+        #expect(wait(harness) { harness.instance.ledger.statement.heldItems == 0 })
+        #expect(harness.instance.ledger.statement.dropped.isEmpty)
+        let new = loki.pushes.allSatisfy { $0.headers["authorization"] == "Basic dTpuZXc=" }
+        #expect(new, "\(loki.pushes.map { $0.headers["authorization"] ?? "" })")
+        #expect(harness.finish() == [])
+    }
+
     @Test("A change of one endpoint leaves the others as they are, with what they hold")
     func changeOfOneEndpoint() async throws {
         let (kept, old, new) = (try await FakeLoki(), try await FakeLoki(), try await FakeLoki())
