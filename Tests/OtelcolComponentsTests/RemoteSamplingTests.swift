@@ -193,7 +193,8 @@ struct RemoteSamplingTests {
         defer { unlink(path); rmdir(directory) }
         try write("0.25")
         let server = try Server("file = \"\(path)\"\nreload_interval = \"10s\"")
-        #expect(try server.get("/sampling?service=a").1.contains("0.25"))
+        // The servers may listen before the file has been read.
+        #expect(server.harness.settle(until: { (try? server.get("/sampling?service=a"))?.1.contains("0.25") == true }))
         for (rate, expected) in [("0.75", "0.75"), ("oops", "0.75"), ("0.5", "0.5")] {
             try write(rate)
             server.harness.advance(by: .seconds(10))
