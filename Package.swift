@@ -106,6 +106,7 @@ let package = Package(
 
         // Level 4: families
         module("DiscoveryComponents", kit + kubernetes),
+        module("InvarComponents", kit),
         module("LokiComponents", kit + kubernetes + ["LogSources"]),
         module("OtelcolComponents", kit + kubernetes + ["CCrypt", "CKafka", "LogSources", "OTTL"]),
         module("PlatformComponents", kit + kubernetes),
@@ -125,9 +126,9 @@ let package = Package(
         module(
             "InvarCLI",
             [
-                "AlloySyntax", "ComponentKit", "Console", "DiscoveryComponents", "LokiComponents",
-                "OtelcolComponents", "PlatformComponents", "PrometheusComponents", "PrometheusExporters", "Runtime",
-                "SelfMetrics",
+                "AlloySyntax", "ComponentKit", "Console", "DiscoveryComponents", "InvarComponents",
+                "LokiComponents", "OtelcolComponents", "PlatformComponents", "PrometheusComponents",
+                "PrometheusExporters", "Runtime", "SelfMetrics",
                 "Storage", "Telemetry", "TextFormats", "Transport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -191,6 +192,7 @@ let package = Package(
         tests("Kubernetes", kit + ["KubernetesKit", "TestKit"]),
         tests("ComponentKit", ["AlloySyntax", "Telemetry", "SelfMetrics", "Transport", "TextFormats", "TestKit"]),
         tests("DiscoveryComponents", kit + kubernetes + ["TestKit"]),
+        tests("InvarComponents", kit + ["TestKit"]),
         tests("LokiComponents", kit + kubernetes + ["LogSources", "TestKit"]),
         tests("OtelcolComponents", kit + kubernetes + ["LogSources", "TestKit"]),
         tests("OTTL", ["Essentials", "Telemetry", "Wire", "TextFormats"]),

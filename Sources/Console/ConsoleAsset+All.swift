@@ -3605,10 +3605,10 @@ export async function getJSON(path) {
 }
 
 """###),
-        ConsoleAsset(name: "target-detail.js", type: "text/javascript; charset=utf-8", tag: "97a977b4e1ee89e4e7ca", text: ###"""
+        ConsoleAsset(name: "target-detail.js", type: "text/javascript; charset=utf-8", tag: "e42bc318a86b277e49f0", text: ###"""
 // One target in full: its labels before and after the rules, its schedule, and what it answers now.
 
-import { h, setText } from "./dom.js";
+import { h, link, setText } from "./dom.js";
 import { absolute, bytes, full, span } from "./format.js";
 import { getJSON } from "./store.js";
 
@@ -3631,7 +3631,8 @@ export function targetDetail(pool, target) {
         h("p", { class: "tools" }, ask, h("span", { class: "kind" },
             "One request as the scrape makes it. What comes back is shown here and goes nowhere else.")), answer);
 
-    getJSON(`api/v0/console/targets/labels?${query}`).then((both) => labels.replaceChildren(labelTable(both)),
+    getJSON(`api/v0/console/targets/labels?${query}`).then(
+        (both) => labels.replaceChildren(labelTable(both), explainLink(both.discovered)),
         (error) => labels.replaceChildren(h("p", { class: "empty" }, error.message === "target not found"
             ? "The target is no longer there." : error.message)));
 
@@ -3661,6 +3662,12 @@ export function targetDetail(pool, target) {
     }
     refresh(target);
     return { element, refresh };
+}
+
+/** The way to the rules the target meets, one by one. */
+function explainLink(discovered) {
+    const question = new URLSearchParams({ item: "labels", value: JSON.stringify(discovered) });
+    return h("p", {}, link(`explain?${question}`, {}, "Explain: every rule it meets, step by step"));
 }
 
 function labelTable({ discovered, labels }) {

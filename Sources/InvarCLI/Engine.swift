@@ -4,6 +4,7 @@ import Console
 import DiscoveryComponents
 import Essentials
 import Glibc
+import InvarComponents
 import LokiComponents
 import OtelcolComponents
 import PlatformComponents
@@ -17,7 +18,8 @@ import Transport
 
 /// Every component of every family: the one place that knows them all.
 package let allComponents: [any Component.Type] =
-    discoveryComponents + lokiComponents + otelcolComponents + platformComponents + prometheusComponents
+    discoveryComponents + invarComponents + lokiComponents + otelcolComponents + platformComponents
+    + prometheusComponents
     + prometheusExporters
 
 /// The parts of a running program, made from the command line's choices.

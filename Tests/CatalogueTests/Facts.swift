@@ -9,7 +9,7 @@ import PrometheusComponents
 import PrometheusExporters
 import TextFormats
 
-/// Every component of every family.
+/// Every component of every family that Alloy has; `InvarComponents` holds those it does not have.
 let allComponents: [any Component.Type] =
     discoveryComponents + lokiComponents + otelcolComponents + platformComponents + prometheusComponents
     + prometheusExporters

@@ -223,6 +223,10 @@ def case_console_target_details(directory):
             page.wait("document.querySelector('tr.target') && !document.querySelector('tr.target').dataset.old")
             check(page.evaluate("document.querySelector('.answer')?.textContent ?? ''") == answer, "the answer went away")
             running.finish(page, f"target-details-{width}")
+            page.evaluate("document.querySelector('.target-detail a[href^=\"explain?\"]').click()")
+            page.wait("document.querySelector('.explained')?.innerText.includes('prometheus.scrape.s')")
+            explained = page.text(".explained")
+            check("discovery.relabel.d" in explained and "__meta_zone" in explained, f"the rules it meets: {explained}")
 
         path = "/api/v0/console/targets/answer?component=prometheus.scrape.s&target=http://127.0.0.1:1/"
         check(request(running.invar.port, path, method="POST")[0] == 404, "an address that is no target is asked")

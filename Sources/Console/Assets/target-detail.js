@@ -1,6 +1,6 @@
 // One target in full: its labels before and after the rules, its schedule, and what it answers now.
 
-import { h, setText } from "./dom.js";
+import { h, link, setText } from "./dom.js";
 import { absolute, bytes, full, span } from "./format.js";
 import { getJSON } from "./store.js";
 
@@ -23,7 +23,8 @@ export function targetDetail(pool, target) {
         h("p", { class: "tools" }, ask, h("span", { class: "kind" },
             "One request as the scrape makes it. What comes back is shown here and goes nowhere else.")), answer);
 
-    getJSON(`api/v0/console/targets/labels?${query}`).then((both) => labels.replaceChildren(labelTable(both)),
+    getJSON(`api/v0/console/targets/labels?${query}`).then(
+        (both) => labels.replaceChildren(labelTable(both), explainLink(both.discovered)),
         (error) => labels.replaceChildren(h("p", { class: "empty" }, error.message === "target not found"
             ? "The target is no longer there." : error.message)));
 
@@ -53,6 +54,12 @@ export function targetDetail(pool, target) {
     }
     refresh(target);
     return { element, refresh };
+}
+
+/** The way to the rules the target meets, one by one. */
+function explainLink(discovered) {
+    const question = new URLSearchParams({ item: "labels", value: JSON.stringify(discovered) });
+    return h("p", {}, link(`explain?${question}`, {}, "Explain: every rule it meets, step by step"));
 }
 
 function labelTable({ discovered, labels }) {

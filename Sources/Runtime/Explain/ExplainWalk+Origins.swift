@@ -29,10 +29,11 @@ extension ExplainWalk {
                 }
             }
         }
+        var questions = Self.questionLimit
         return (likely + others).prefix(Self.candidateLimit).first { candidate in
             isScraped(
                 ExplainedItem(.target, candidate.labels), from: candidate.place, field: nil, as: labels, by: id,
-                depth: 0)
+                depth: 0, &questions)
         }
     }
 

@@ -334,7 +334,8 @@ struct LokiWriteTests {
         harness.update(text("new"))
         try send(batch(["last"]), harness)
         #expect(wait(harness, .seconds(1)) { loki.lines.count == 7 })
-        #expect(loki.lines == lines + ["last"])
+        // What comes after the change may overtake what was handed over; that keeps its order.
+        #expect(loki.lines.filter { $0 != "last" } == lines)
         #expect(wait(harness) { harness.instance.ledger.statement.heldItems == 0 })
         #expect(harness.instance.ledger.statement.dropped.isEmpty)
         let new = loki.pushes.allSatisfy { $0.headers["authorization"] == "Basic dTpuZXc=" }
