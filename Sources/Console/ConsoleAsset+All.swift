@@ -3605,7 +3605,7 @@ export async function getJSON(path) {
 }
 
 """###),
-        ConsoleAsset(name: "target-detail.js", type: "text/javascript; charset=utf-8", tag: "e42bc318a86b277e49f0", text: ###"""
+        ConsoleAsset(name: "target-detail.js", type: "text/javascript; charset=utf-8", tag: "74146c0d2c4e8890ab7b", text: ###"""
 // One target in full: its labels before and after the rules, its schedule, and what it answers now.
 
 import { h, link, setText } from "./dom.js";
@@ -3632,7 +3632,7 @@ export function targetDetail(pool, target) {
             "One request as the scrape makes it. What comes back is shown here and goes nowhere else.")), answer);
 
     getJSON(`api/v0/console/targets/labels?${query}`).then(
-        (both) => labels.replaceChildren(labelTable(both), explainLink(both.discovered)),
+        (both) => labels.replaceChildren(labelTable(both), explainLink(pool, both.labels)),
         (error) => labels.replaceChildren(h("p", { class: "empty" }, error.message === "target not found"
             ? "The target is no longer there." : error.message)));
 
@@ -3665,8 +3665,8 @@ export function targetDetail(pool, target) {
 }
 
 /** The way to the rules the target meets, one by one. */
-function explainLink(discovered) {
-    const question = new URLSearchParams({ item: "labels", value: JSON.stringify(discovered) });
+function explainLink(pool, labels) {
+    const question = new URLSearchParams({ item: "labels", value: JSON.stringify(labels), at: pool.component });
     return h("p", {}, link(`explain?${question}`, {}, "Explain: every rule it meets, step by step"));
 }
 

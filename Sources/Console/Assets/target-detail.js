@@ -24,7 +24,7 @@ export function targetDetail(pool, target) {
             "One request as the scrape makes it. What comes back is shown here and goes nowhere else.")), answer);
 
     getJSON(`api/v0/console/targets/labels?${query}`).then(
-        (both) => labels.replaceChildren(labelTable(both), explainLink(both.discovered)),
+        (both) => labels.replaceChildren(labelTable(both), explainLink(pool, both.labels)),
         (error) => labels.replaceChildren(h("p", { class: "empty" }, error.message === "target not found"
             ? "The target is no longer there." : error.message)));
 
@@ -57,8 +57,8 @@ export function targetDetail(pool, target) {
 }
 
 /** The way to the rules the target meets, one by one. */
-function explainLink(discovered) {
-    const question = new URLSearchParams({ item: "labels", value: JSON.stringify(discovered) });
+function explainLink(pool, labels) {
+    const question = new URLSearchParams({ item: "labels", value: JSON.stringify(labels), at: pool.component });
     return h("p", {}, link(`explain?${question}`, {}, "Explain: every rule it meets, step by step"));
 }
 

@@ -81,13 +81,14 @@ struct ExplainWalk {
     /// The components whose targets come from nowhere else: those that find them, and those that are told them.
     private func targetEntries(_ components: [Int], _ item: ExplainedItem) -> [Int] {
         let fed = fed(components)
-        return components.filter { place in
-            guard !fed.contains(place) else { return false }
-            let node = graph.nodes[place]
-            let isFinding = !arrivals(of: place, field: nil).isEmpty
-            guard isFinding || node.takesTargets else { return false }
-            return !isFinding || TargetOrigins.mayCome(item.labels, from: node.name)
+        let all = components.filter { place in
+            !fed.contains(place) && (graph.nodes[place].takesTargets || !arrivals(of: place, field: nil).isEmpty)
         }
+        let likely = all.filter { place in
+            arrivals(of: place, field: nil).isEmpty || TargetOrigins.mayCome(item.labels, from: graph.nodes[place].name)
+        }
+        // Targets written in the configuration may have labels like those of any discovery.
+        return likely.isEmpty ? all : likely
     }
 
     /// Whether the component works on items of this kind instead of bringing them.
