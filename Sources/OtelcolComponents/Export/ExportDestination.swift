@@ -42,7 +42,7 @@ package enum ExportError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// The pipeline that follows one, if there is to be one.
 struct ExportSuccessor: Sendable {
-    /// Whether the end of the pipeline is the beginning of another.
+    /// Whether the end of the pipeline is the beginning of another; asked once, when it is told to end.
     var isExpected: @Sendable () -> Bool
     var take: @Sendable (ExportEntry) -> Void
 }

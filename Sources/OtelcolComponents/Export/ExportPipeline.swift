@@ -22,6 +22,8 @@ final class ExportPipeline: Sendable {
     private let lanes: [ExportLane]
     private let isStopping = Mutex(false)
     private let hasGivenUp = Mutex(false)
+    /// Whether another pipeline follows; known once this one stops.
+    private let isFollowed = Mutex(false)
     private let successor: ExportSuccessor?
 
     /// `successor` is given what waits in memory and the destination no longer takes before the end.
@@ -211,6 +213,7 @@ final class ExportPipeline: Sendable {
         await withTaskCancellationHandler {
             await work.value
         } onCancel: {
+            if successor?.isExpected() == true { isFollowed.withLock { $0 = true } }
             isStopping.withLock { $0 = true }
             taking(false)
             for lane in lanes {
@@ -280,7 +283,7 @@ final class ExportPipeline: Sendable {
     }
 
     private func settle(_ entry: ExportEntry, _ outcome: ExportOutcome) {
-        guard case .failed(.stopped, _) = outcome, let successor, successor.isExpected() else {
+        guard case .failed(.stopped, _) = outcome, let successor, isFollowed.withLock({ $0 }) else {
             return entry.settled(outcome)
         }
         // What follows would fail as well, and each attempt may take its whole time.
@@ -463,7 +466,7 @@ final class ExportPipeline: Sendable {
                 }
                 // A sender that is cancelled waits for nothing any more: trying again would go round without a pause.
                 if Task.isCancelled || isStopping.withLock({ $0 }) {
-                    if successor?.isExpected() != true { signal.failed.add(batch.itemCount) }
+                    if !isFollowed.withLock({ $0 }) { signal.failed.add(batch.itemCount) }
                     return .failed(.stopped, message)
                 }
                 guard let wait = schedule.next(now: context.clock.monotonicNanoseconds, atLeast: after) else {
