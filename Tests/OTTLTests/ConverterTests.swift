@@ -63,6 +63,10 @@ struct ConverterTests {
         ("FNV(\"a\")", .int(Int64(bitPattern: 0xaf63_dc4c_8601_ec8c))),
         ("Murmur3Hash(\"\")", "00000000"), ("Murmur3Hash(\"hello\")", "47fa8b24"),
         ("Murmur3Hash128(\"hello\")", "029bbd41b3a7d8cb191dae486a901e5b"),
+        ("XXH3(\"\")", "2d06800538d394c2"), ("XXH3(\"hello world\")", "d447b1ea40e6988b"),
+        ("XXH128(\"\")", "99aa06d3014798d86001c324468d497f"),
+        ("XXH128(\"hello world\")", "df8d09e93f874900a99b8775cc15b6c7"),
+        ("Hex(ProfileID(0x0102030405060708090a0b0c0d0e0f10))", "0102030405060708090a0b0c0d0e0f10"),
         // Times
         ("UnixNano(Now())", .int(1_700_000_000_123_456_789)), ("UnixMicro(Now())", .int(1_700_000_000_123_456)),
         ("UnixMilli(Now())", .int(1_700_000_000_123)), ("UnixSeconds(Now())", .int(1_700_000_000)),

@@ -13,9 +13,6 @@ enum Functions {
     static let refused: [String: String] = {
         var table = [
             "UserAgent": "its answers come from a list of expressions that is not part of this program",
-            "XXH3": "use Murmur3Hash or SHA256",
-            "XXH128": "use Murmur3Hash128 or SHA256",
-            "ProfileID": "profiles have no OTTL context here",
             "convert_exponential_histogram_to_histogram": "exponential histograms are passed on as they are",
             "extract_percentile_metric": "percentiles are computed where metrics are queried",
             "set_semconv_span_name": "set span.name from the attributes it is to show",

@@ -15,6 +15,12 @@ extension Functions {
             return withUnsafeBytes(of: low.littleEndian) { Hex.encode($0) }
                 + withUnsafeBytes(of: high.littleEndian) { Hex.encode($0) }
         },
+        digest("XXH3") { bytes in withUnsafeBytes(of: XXH3.hash64(bytes).bigEndian) { Hex.encode($0) } },
+        digest("XXH128") { bytes in
+            let (low, high) = XXH3.hash128(bytes)
+            return withUnsafeBytes(of: high.bigEndian) { Hex.encode($0) }
+                + withUnsafeBytes(of: low.bigEndian) { Hex.encode($0) }
+        },
         Converter("FNV", [.text("target")], .int) { arguments in
             let target = arguments.value(0)
             return { frame in

@@ -113,6 +113,7 @@ extension Functions {
         },
         identifier("TraceID", count: 16),
         identifier("SpanID", count: 8),
+        identifier("ProfileID", count: 16),
         Converter("IsValidLuhn", [.any("value")], .bool) { arguments in
             let value = arguments.value(0)
             return { frame in
