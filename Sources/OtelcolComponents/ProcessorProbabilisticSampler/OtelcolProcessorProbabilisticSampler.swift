@@ -79,149 +79,15 @@ package final class OtelcolProcessorProbabilisticSampler: Component {
 
     package init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) throws {
         self.arguments = arguments
+        let metrics = SamplerMetrics(context.metrics)
         let receiver = OTLPProcessor.receiver(
             context, output: { [weak self] in self?.arguments.current.output },
             transform: { batch in
                 // Metrics have no IDs to decide by.
                 if batch.kind == .metrics { throw OTTLError("metrics cannot be sampled") }
-                return try Sampler(arguments.current, batch.kind).sample(batch)
+                return try Sampler(arguments.current, batch.kind).sample(batch, metrics)
             })
         context.export(InputExports(input: receiver))
-    }
-}
-
-/// The decisions about one batch.
-private struct Sampler {
-    typealias Arguments = OtelcolProcessorProbabilisticSampler.Arguments
-
-    private static let spanPriority: OTLPKey = "sampling.priority"
-    private static let logThreshold: OTLPKey = "sampling.threshold"
-    private static let logRandomness: OTLPKey = "sampling.randomness"
-
-    let arguments: Arguments
-    let mode: OtelcolProcessorProbabilisticSampler.Mode
-    let threshold: UInt64
-    private let kind: OTLPBatch.Kind
-
-    init(_ arguments: Arguments, _ kind: OTLPBatch.Kind) {
-        self.arguments = arguments
-        self.kind = kind
-        mode = arguments.mode(for: kind)
-        threshold = Sampling.threshold(min(arguments.percentage, 100) / 100, digits: arguments.precision)
-    }
-
-    func sample(_ batch: OTLPBatch) throws -> OTLPBatch {
-        let walker = OTLPWalker()
-        return try walker.edit(batch, to: .item) { level in
-            guard level == .item else { return .keep }
-            return (kind == .traces ? keeps(walker.span) : keeps(walker.logRecord)) ? .keep : .drop
-        }
-    }
-
-    // MARK: Spans
-
-    private func keeps(_ span: OTLPSpan) -> Bool {
-        switch priority(span) {
-        case .drop: return false
-        case .keep: return true
-        case nil: break
-        }
-        if mode == .hashSeed {
-            guard hasID(span.traceID) else { return !arguments.failsClosed }
-            return isInShare(span.traceID, percentage: arguments.percentage)
-        }
-        var state = SamplingState(span.traceState)
-        guard
-            let randomness = state["rv"].flatMap({ Sampling.randomness(fromText: $0) })
-                ?? Sampling.randomness(ofTrace: span.traceID)
-        else { return !arguments.failsClosed }
-        let before = state["th"].flatMap { Sampling.threshold(fromText: $0) }
-        if let before, before > randomness {
-            // The state contradicts itself: it is not one of a sampled span.
-            state["th"] = nil
-            if arguments.failsClosed { return false }
-        }
-        let limit = combined(with: before)
-        guard limit < Sampling.maximum, randomness >= limit else { return false }
-        if before != limit {
-            state["th"] = Sampling.text(limit)
-            let text = Array(state.text.utf8)
-            text.withRawBytes { span.traceState = $0 }
-        }
-        return true
-    }
-
-    private enum Priority { case keep, drop }
-
-    private func priority(_ span: OTLPSpan) -> Priority? {
-        let number: Double?
-        switch span.attributes[Self.spanPriority] {
-        case .int(let value)?: number = Double(value)
-        case .double(let value)?: number = value
-        case .string(let text)?: number = GoNumber.parseFloat(String(decoding: text, as: UTF8.self))
-        default: number = nil
-        }
-        guard let number else { return nil }
-        return number == 0 ? .drop : number > 0 ? .keep : nil
-    }
-
-    /// The threshold for an item that has been sampled before.
-    private func combined(with before: UInt64?) -> UInt64 {
-        guard let before else { return threshold }
-        if mode == .equalizing { return max(before, threshold) }
-        if threshold >= Sampling.maximum { return threshold }
-        let probability = Sampling.probability(threshold) * Sampling.probability(before)
-        return Sampling.threshold(probability, digits: arguments.precision)
-    }
-
-    // MARK: Log records
-
-    private func keeps(_ record: OTLPLogRecord) -> Bool {
-        var percentage = arguments.percentage
-        if let key = arguments.priority, let value = record.attributes[key] {
-            switch value {
-            case .int(let number): percentage = Double(number)
-            case .double(let number): percentage = number
-            case .string(let text):
-                percentage = GoNumber.parseFloat(String(decoding: text, as: UTF8.self)) ?? percentage
-            default: break
-            }
-            if percentage <= 0 { return false }
-            if percentage >= 100 { return true }
-        }
-        let source: OTLPValue? =
-            arguments.usesRecord ? arguments.attribute.flatMap { record.attributes[$0] } : .bytes(record.traceID)
-        let bytes: [UInt8]
-        switch source {
-        case .bytes(let id)?: bytes = Array(id)
-        case let value?: bytes = OTLPText.bytes(value)
-        case nil: bytes = []
-        }
-        guard bytes.contains(where: { $0 != 0 }) else { return !arguments.failsClosed }
-        return bytes.withRawBytes { id in
-            if mode == .hashSeed { return isInShare(id, percentage: percentage) }
-            let hash = withUnsafeBytes(of: FNV1a.hash64(id).bigEndian) { Array($0) }
-            let known = record.attributes[Self.logRandomness]?.string.flatMap { Sampling.randomness(fromText: $0) }
-            let own = arguments.usesRecord ? hash[1...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) } : nil
-            guard let randomness = known ?? own ?? Sampling.randomness(ofTrace: id) else {
-                return !arguments.failsClosed
-            }
-            let before = record.attributes[Self.logThreshold]?.string.flatMap { Sampling.threshold(fromText: $0) }
-            let limit =
-                percentage == arguments.percentage
-                ? combined(with: before) : Sampling.threshold(percentage / 100, digits: arguments.precision)
-            guard limit < Sampling.maximum, randomness >= limit else { return false }
-            if before != limit { record.attributes.set(Self.logThreshold, to: Sampling.text(limit)) }
-            return true
-        }
-    }
-
-    // MARK: Shares
-
-    private func hasID(_ id: UnsafeRawBufferPointer) -> Bool { id.contains { $0 != 0 } }
-
-    private func isInShare(_ id: UnsafeRawBufferPointer, percentage: Double) -> Bool {
-        Sampling.bucket(id, seed: arguments.seed) < UInt32(min(max(percentage, 0), 100) * 0x4000 / 100)
     }
 }
 
@@ -231,7 +97,7 @@ extension OtelcolProcessorProbabilisticSampler: Explaining {
         let rule = OTLPExplaining.Rule("sampling") { batch in
             // Metrics have no IDs to decide by.
             if batch.kind == .metrics { throw OTTLError("metrics cannot be sampled") }
-            return try Sampler(current, batch.kind).sample(batch)
+            return try Sampler(current, batch.kind).sample(batch, nil)
         }
         return OTLPExplaining.explanation(of: item, [rule], to: current.output)
     }

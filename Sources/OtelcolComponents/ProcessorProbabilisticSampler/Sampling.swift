@@ -6,19 +6,17 @@ import Wire
 enum Sampling {
     static let maximum: UInt64 = 1 << 56
 
-    /// The threshold for a probability, rounded to `digits` hexadecimal digits behind leading `f`s.
+    /// The threshold for a probability. `digits` hexadecimal digits are kept, and as many more as lead it: zeros near
+    /// probability 1, `f` near 0.
     static func threshold(_ probability: Double, digits: Int) -> UInt64 {
         if probability >= 1 { return 0 }
-        if probability <= 0 { return maximum }
-        let rejected = UInt64(((1 - probability) * Double(maximum)).rounded())
-        // Small probabilities begin with many f: these digits say nothing and do not count.
-        var leading = 0
-        while leading < 13, rejected >> UInt64(52 - leading * 4) & 0xF == 0xF { leading += 1 }
+        if probability < 1 / Double(maximum) { return maximum }
+        let leading = max(-probability.exponent - 1, -(1 - probability).exponent - 1) / 4
+        let rejected = maximum - UInt64((probability * Double(maximum)).rounded())
         let kept = min(14, digits + leading)
-        if kept >= 14 { return min(rejected, maximum - 1) }
+        if kept == 14 { return rejected }
         let step = UInt64(1) << UInt64((14 - kept) * 4)
-        let rounded = (rejected + step / 2) / step * step
-        return min(rounded, maximum - 1)
+        return (rejected + step / 2) / step * step
     }
 
     /// The probability that a threshold lets through.
@@ -33,6 +31,12 @@ enum Sampling {
         var padded = String(repeating: "0", count: max(0, 14 - digits.count)) + digits
         while padded.hasSuffix("0") { padded.removeLast() }
         return padded
+    }
+
+    /// All 14 hexadecimal digits of a randomness.
+    static func randomnessText(_ value: UInt64) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: max(0, 14 - digits.count)) + digits
     }
 
     /// The threshold that digits stand for; nil when they are none.
@@ -55,10 +59,19 @@ enum Sampling {
         return id[9...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     }
 
-    /// The bucket of 14 bits that the older mode sorts IDs into: FNV-1a of the seed and the bytes.
-    static func bucket(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> UInt32 {
+    /// The randomness the older mode makes of bytes: the low 14 bits of FNV-1a of the seed and the bytes, counted from
+    /// the other end, decide; what is below them fills up.
+    static func hashed(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> UInt64 {
         let start = withUnsafeBytes(of: seed.littleEndian) { FNV1a.hash32($0) }
-        return FNV1a.hash32(bytes, start) & 0x3FFF
+        let hash = UInt64(FNV1a.hash32(bytes, start))
+        let bucket = hash & 0x3FFF
+        let rest = hash >> 18
+        return (0x3FFF - bucket) << 42 | (rest ^ rest << 10) << 14 | bucket
+    }
+
+    /// The threshold of the older mode, which counts in 16384ths; ``maximum`` when nothing is kept.
+    static func hashThreshold(percentage: Float) -> UInt64 {
+        (0x4000 - UInt64(min(max(percentage, 0), 100) * 163.84)) << 42
     }
 }
 
@@ -90,8 +103,12 @@ struct SamplingState {
         }
     }
 
+    /// Randomness and threshold first, as the collector writes them.
     var text: String {
-        let own = fields.isEmpty ? [] : ["ot=" + fields.map { "\($0.key):\($0.value)" }.joined(separator: ";")]
+        let ordered =
+            fields.filter { $0.key == "rv" } + fields.filter { $0.key == "th" }
+            + fields.filter { $0.key != "rv" && $0.key != "th" }
+        let own = ordered.isEmpty ? [] : ["ot=" + ordered.map { "\($0.key):\($0.value)" }.joined(separator: ";")]
         return (own + others).joined(separator: ",")
     }
 }

@@ -24,6 +24,15 @@ struct RedactionRules: Sendable {
         var ignored = 0
     }
 
+    /// Attributes that say what was done; another processor of this kind lets them through.
+    private static let summaries: Set<[UInt8]> = Set(
+        ["redaction.", "redaction.body."].flatMap { prefix in
+            [
+                "redacted.keys", "redacted.count", "masked.keys", "masked.count", "allowed.keys", "allowed.count",
+                "ignored.count",
+            ].map { Array((prefix + $0).utf8) }
+        })
+
     private let allowsAllKeys: Bool
     private let allowedKeys: Set<[UInt8]>
     private let ignoredKeys: Set<[UInt8]>
@@ -62,7 +71,7 @@ struct RedactionRules: Sendable {
             "redact_all_types", default: false, "Whether numbers and others are masked too.")
         let summary = block.optional(
             "summary", default: "", "Which attributes say what was done: debug, info or silent.")
-        allowedKeys = Set(allowed.map { Array($0.utf8) })
+        allowedKeys = Set(allowed.map { Array($0.utf8) }).union(Self.summaries)
         ignoredKeys = Set(ignored.map { Array($0.utf8) })
         self.ignoredPatterns = expressions("ignored_key_patterns", ignoredPatterns)
         blockedKeyPatterns = expressions("blocked_key_patterns", blocked)
@@ -107,7 +116,7 @@ struct RedactionRules: Sendable {
                 return new
             }
         }
-        report(losses, on: attributes)
+        report(losses, "redaction.", on: attributes)
     }
 
     private func isIgnored(_ key: UnsafeRawBufferPointer) -> Bool {
@@ -123,17 +132,30 @@ struct RedactionRules: Sendable {
         let text: [UInt8]
         switch value {
         case .string(let bytes): text = Array(bytes)
-        case .map(let map) where !redactsAllTypes: return maskedMap(OTLPAnyValue.Map(map))
-        case .array(let list) where !redactsAllTypes: return maskedList(OTLPAnyValue(.array(list)))
         default:
-            let isBlocked = blockedKeyPatterns.contains { $0.matches(key) }
-            guard redactsAllTypes || isBlocked else { return .kept }
-            text = OTLPText.bytes(value)
+            if redactsAllTypes {
+                text = OTLPText.bytes(value)
+            } else if isBlocked(key) {
+                // As upstream, to which what is no string is empty.
+                text = []
+            } else {
+                switch value {
+                case .map(let map): return maskedMap(OTLPAnyValue.Map(map))
+                case .array(let list): return maskedList(OTLPAnyValue(.array(list)))
+                default: return .kept
+                }
+            }
         }
-        if text.withRawBytes({ bytes in allowedValues.contains { $0.matches(bytes) } }) { return .allowed }
-        if blockedKeyPatterns.contains(where: { $0.matches(key) }) { return .masked(.string(mask(text))) }
+        if isAllowed(text) { return .allowed }
+        if isBlocked(key) { return .masked(.string(maskedWhole(text))) }
         let changed = maskedText(text)
         return changed == text ? .kept : .masked(.string(changed))
+    }
+
+    private func isBlocked(_ key: UnsafeRawBufferPointer) -> Bool { blockedKeyPatterns.contains { $0.matches(key) } }
+
+    private func isAllowed(_ value: [UInt8]) -> Bool {
+        !allowedValues.isEmpty && value.withRawBytes { bytes in allowedValues.contains { $0.matches(bytes) } }
     }
 
     private func maskedMap(_ map: OTLPAnyValue.Map) -> Outcome {
@@ -149,18 +171,14 @@ struct RedactionRules: Sendable {
     /// A value with all strings inside of it masked.
     private func walked(_ value: OTLPAnyValue, depth: Int) -> OTLPAnyValue {
         switch value {
-        case .string(let text):
-            if text.withRawBytes({ bytes in allowedValues.contains { $0.matches(bytes) } }) { return value }
-            return .string(maskedText(text))
+        case .string(let text): return isAllowed(text) ? value : .string(maskedText(text))
         case .array(let elements) where depth < 100: return .array(elements.map { walked($0, depth: depth + 1) })
         case .map(let map) where depth < 100:
             return .map(
                 OTLPAnyValue.Map(
                     unique: map.entries.map { entry in
-                        let isBlocked = entry.key.withRawBytes { key in blockedKeyPatterns.contains { $0.matches(key) }
-                        }
-                        if isBlocked, case .string(let text) = entry.value {
-                            return OTLPAnyValue.Map.Entry(key: entry.key, value: .string(mask(text)))
+                        if entry.key.withRawBytes({ isBlocked($0) }), case .string(let text) = entry.value {
+                            return OTLPAnyValue.Map.Entry(key: entry.key, value: .string(maskedWhole(text)))
                         }
                         return OTLPAnyValue.Map.Entry(key: entry.key, value: walked(entry.value, depth: depth + 1))
                     }))
@@ -170,34 +188,62 @@ struct RedactionRules: Sendable {
 
     // MARK: Bodies
 
-    /// Masks the text of a log record's body; a body that is a map loses its keys as attributes do.
+    /// Masks a log record's body and says so in its attributes; maps in it lose keys as attributes do. Keys inside are
+    /// named by their way: `user.cards.[0]`.
     func applyToBody(_ record: OTLPLogRecord) {
-        switch record.body {
-        case .string(let text):
-            if allowedValues.contains(where: { $0.matches(text) }) { return }
-            let text = Array(text)
-            let changed = maskedText(text)
-            if changed != text { record.message.set(OTLPField.LogRecord.body, value: .string(changed) as OTLPAnyValue) }
-        case .map(let map):
-            let before = OTLPAnyValue.Map(map)
-            var kept = before
-            kept.filter { entry in
-                allowsAllKeys || allowedKeys.contains(entry.key) || entry.key.withRawBytes { isIgnored($0) }
+        let value = record.body
+        // Most bodies are text in which nothing is found.
+        if let text = value.stringBytes, !blockedValues.contains(where: { $0.matches(text) }) { return }
+        let before = OTLPAnyValue(value)
+        if before == .empty { return }
+        var losses = Losses()
+        let after: OTLPAnyValue
+        switch before {
+        case .map, .array: after = body(before, path: [], depth: 0, &losses)
+        default: after = body(before, path: Array("body".utf8), depth: 0, &losses)
+        }
+        if after != before { record.message.set(OTLPField.LogRecord.body, value: after) }
+        report(losses, "redaction.body.", on: record.attributes)
+    }
+
+    private func body(_ value: OTLPAnyValue, path: [UInt8], depth: Int, _ losses: inout Losses) -> OTLPAnyValue {
+        let prefix = path.isEmpty ? path : path + [UInt8(ascii: ".")]
+        switch value {
+        case .map(let map) where depth < 100:
+            var entries: [OTLPAnyValue.Map.Entry] = []
+            for entry in map.entries {
+                let way = prefix + entry.key
+                if entry.key.withRawBytes({ isIgnored($0) }) {
+                    losses.ignored += 1
+                    entries.append(entry)
+                } else if !allowsAllKeys, !allowedKeys.contains(entry.key) {
+                    losses.redacted.append(way)
+                } else if entry.key.withRawBytes({ isBlocked($0) }) {
+                    losses.masked.append(way)
+                    let text: [UInt8] = if case .string(let text) = entry.value { text } else { [] }
+                    entries.append(OTLPAnyValue.Map.Entry(key: entry.key, value: .string(maskedWhole(text))))
+                } else {
+                    let inner = body(entry.value, path: way, depth: depth + 1, &losses)
+                    entries.append(OTLPAnyValue.Map.Entry(key: entry.key, value: inner))
+                }
             }
-            let after = OTLPAnyValue.Map(
-                unique: kept.entries.map { entry in
-                    if entry.key.withRawBytes({ isIgnored($0) }) { return entry }
-                    guard case .map(let inner) = walked(.map(OTLPAnyValue.Map(unique: [entry])), depth: 0) else {
-                        return entry
-                    }
-                    return inner.entries.first ?? entry
+            return .map(OTLPAnyValue.Map(unique: entries))
+        case .array(let elements) where depth < 100:
+            return .array(
+                elements.enumerated().map { index, element in
+                    body(element, path: prefix + Array("[\(index)]".utf8), depth: depth + 1, &losses)
                 })
-            if after != before { record.message.set(OTLPField.LogRecord.body, value: .map(after) as OTLPAnyValue) }
-        case .array(let list):
-            let before = OTLPAnyValue(.array(list))
-            let after = walked(before, depth: 0)
-            if after != before { record.message.set(OTLPField.LogRecord.body, value: after) }
-        default: break
+        default:
+            let text: [UInt8] = if case .string(let text) = value { text } else { Array(OTLPText.string(value).utf8) }
+            if isAllowed(text) {
+                // As upstream, a body that is one value does not say so.
+                if depth > 0 { losses.allowed.append(path) }
+                return value
+            }
+            let changed = maskedText(text)
+            if changed == text { return value }
+            losses.masked.append(path)
+            return .string(changed)
         }
     }
 
@@ -226,6 +272,14 @@ struct RedactionRules: Sendable {
         return text
     }
 
+    /// What stands in the place of a whole value: each line for itself, as the expression `.*` finds them.
+    private func maskedWhole(_ text: [UInt8]) -> [UInt8] {
+        Array(
+            text.split(separator: 0x0A, omittingEmptySubsequences: false).map { mask(Array($0)) }.joined(separator: [
+                0x0A
+            ]))
+    }
+
     /// What stands in the place of a secret.
     private func mask(_ text: [UInt8]) -> [UInt8] {
         switch hash {
@@ -240,18 +294,28 @@ struct RedactionRules: Sendable {
 
     // MARK: Summaries
 
-    private func report(_ losses: Losses, on attributes: OTLPAttributes) {
+    /// Says on `attributes` what was done, on top of what an earlier processor said.
+    private func report(_ losses: Losses, _ prefix: String, on attributes: OTLPAttributes) {
         guard summary != .silent else { return }
         for (name, keys) in [("redacted", losses.redacted), ("masked", losses.masked), ("allowed", losses.allowed)]
         where !keys.isEmpty {
             if summary == .debug {
-                let list = keys.sorted { $0.lexicographicallyPrecedes($1) }.map { String(decoding: $0, as: UTF8.self) }
-                attributes.set(OTLPKey("redaction.\(name).keys"), to: list.joined(separator: ","))
+                let key = OTLPKey(prefix + name + ".keys")
+                var keys = keys
+                if let before = attributes[key]?.stringBytes, !before.isEmpty {
+                    keys += before.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).map(Array.init)
+                }
+                let list = keys.sorted { $0.lexicographicallyPrecedes($1) }.joined(separator: [UInt8(ascii: ",")])
+                attributes.set(key, to: OTLPAnyValue.string(Array(list)))
             }
-            attributes.set(OTLPKey("redaction.\(name).count"), to: .int(Int64(keys.count)) as OTLPValue)
+            count(keys.count, OTLPKey(prefix + name + ".count"), attributes)
         }
-        if losses.ignored > 0 {
-            attributes.set(OTLPKey("redaction.ignored.count"), to: .int(Int64(losses.ignored)) as OTLPValue)
-        }
+        if losses.ignored > 0 { count(losses.ignored, OTLPKey(prefix + "ignored.count"), attributes) }
+    }
+
+    private func count(_ number: Int, _ key: OTLPKey, _ attributes: OTLPAttributes) {
+        var total = Int64(number)
+        if case .int(let before)? = attributes[key] { total = total.addingReportingOverflow(before).partialValue }
+        attributes.set(key, to: .int(total) as OTLPValue)
     }
 }
