@@ -22,6 +22,9 @@ package protocol ComponentInstance: AnyObject, Sendable {
     /// The component's life; waits for the first successful evaluation's component. Throws what it throws.
     func run() async throws
 
+    /// Whether others connect to the component, which reports its health once they can.
+    var listens: Bool { get }
+
     /// Whether an evaluation has succeeded.
     var isMade: Bool { get }
 
@@ -112,6 +115,7 @@ private final class TypedInstance<C: Component>: ComponentInstance, ContextSink 
     }
 
     var spec: ComponentSpec { C.spec }
+    var listens: Bool { C.self is any ListeningComponent.Type }
     var isMade: Bool { state.withLock { $0.component != nil } }
     var arguments: EffectiveValues { state.withLock { $0.arguments } }
 

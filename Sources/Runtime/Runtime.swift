@@ -93,8 +93,9 @@ package final class Runtime: Sendable {
     /// What loading `source` would change.
     package func plan(_ source: ConfigurationSource) async -> PlanResult { await supervisor.plan(source) }
 
-    /// Whether a configuration has been applied.
-    package var isReady: Bool { get async { await supervisor.hasLoaded } }
+    /// Whether a configuration has been applied and started: components that listen do so, have said why they cannot, or
+    /// have had their time.
+    package var isReady: Bool { get async { await supervisor.isReady } }
 
     // MARK: Looking
 

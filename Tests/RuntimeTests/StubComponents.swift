@@ -265,7 +265,7 @@ struct StubError: Error, CustomStringConvertible {
 
 let stubComponents: [any Component.Type] = [
     ValueStub.self, RelayStub.self, StubbornStub.self, ExperimentalStub.self, CommunityStub.self, SingletonStub.self,
-    SinkStub.self, LateStub.self, HungryStub.self,
+    SinkStub.self, LateStub.self, HungryStub.self, ListeningStub.self,
 ]
 
 /// Cannot work without `bytes` of the memory budget.
@@ -280,4 +280,34 @@ final class HungryStub: Component {
     }
 
     init(_ arguments: Live<Arguments>, _ context: Context<NoValues>) throws {}
+}
+
+/// Listens a while after its start, or fails then.
+final class ListeningStub: ListeningComponent {
+    static let spec = ComponentSpec("test.listening", .generallyAvailable, "Listens late.")
+
+    struct Arguments: Block {
+        let delay: Duration
+        let fails: Bool
+
+        init(from block: inout BlockReader) {
+            delay = block.required("delay", "Time until it listens.")
+            fails = block.optional("fails", default: false, "Whether it cannot.")
+        }
+    }
+
+    private let arguments: Live<Arguments>
+    private let context: Context<NoValues>
+
+    init(_ arguments: Live<Arguments>, _ context: Context<NoValues>) throws {
+        self.arguments = arguments
+        self.context = context
+    }
+
+    func run() async throws {
+        try await context.clock.sleep(for: arguments.current.delay)
+        if arguments.current.fails { throw StubError("cannot listen") }
+        context.report(.healthy("listening"))
+        try await waitForCancellation()
+    }
 }

@@ -30,6 +30,47 @@ import Testing
         #expect(harness.runtime.component("test.value.a")?.dataFlowsTo == ["test.value.b"])
     }
 
+    @Test("Ready means that what listens does, cannot, or has had its time", arguments: [false, true])
+    func ready(fails: Bool) {
+        let harness = RuntimeHarness()
+        func isReady() -> Bool? {
+            let runtime = harness.runtime
+            return harness.run { await runtime.isReady }
+        }
+        #expect(isReady() == false)
+        harness.load(
+            """
+            test.listening "a" {
+                delay = "2s"
+                fails = \(fails)
+            }
+            test.listening "b" { delay = "3s" }
+            test.value "c" { input = 1 }
+            """)
+        harness.start()
+        #expect(isReady() == false)
+        harness.advance(.seconds(2))
+        #expect(isReady() == false)
+        harness.advance(.seconds(1))
+        #expect(isReady() == true)
+        // What a later load adds does not take it back.
+        harness.load("test.listening \"d\" { delay = \"1h\" }")
+        #expect(isReady() == true)
+    }
+
+    @Test("Who never listens does not keep the program from being ready")
+    func readyInTheEnd() {
+        let harness = RuntimeHarness()
+        let runtime = harness.runtime
+        harness.load("test.listening \"a\" { delay = \"1h\" }")
+        harness.start()
+        harness.advance(.seconds(9))
+        #expect(harness.run { await runtime.isReady } == false)
+        harness.advance(.seconds(1))
+        #expect(harness.run { await runtime.isReady } == true)
+        #expect(harness.run { await RuntimeHarness().runtime.isReady } == false)
+    }
+
     @Test("A first load with errors applies nothing")
     func failedFirstLoad() {
         let harness = RuntimeHarness()

@@ -10,7 +10,7 @@ import Wire
 ///
 /// A request is answered when every receiver has taken its entries: 204, or 429 and 503 when a receiver cannot take them
 /// now and the client should come back. Nothing is kept between requests.
-package final class LokiSourceAPI: Component {
+package final class LokiSourceAPI: ListeningComponent {
     package static let spec = ComponentSpec(
         "loki.source.api", .generallyAvailable, "Listens for log entries pushed to it as to Loki.")
 

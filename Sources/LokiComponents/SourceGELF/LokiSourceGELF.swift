@@ -10,7 +10,7 @@ import Wire
 /// Listens for messages in Graylog's extended log format over UDP and forwards each as a log entry.
 ///
 /// Datagrams wait in a megabyte and then in the kernel's buffer, which drops what is too much.
-package final class LokiSourceGELF: Component {
+package final class LokiSourceGELF: ListeningComponent {
     package static let spec = ComponentSpec(
         "loki.source.gelf", .generallyAvailable, "Listens for GELF messages over UDP and forwards them.")
 

@@ -13,7 +13,7 @@ import Wire
 /// A connection is read on only after every receiver took what was read before, so a slow receiver slows its peers and
 /// memory stays within one reading per connection. Datagrams wait in a queue of `udp_queue_size` messages and then in
 /// the kernel's, which drops what is too much.
-package final class LokiSourceSyslog: Component {
+package final class LokiSourceSyslog: ListeningComponent {
     package static let spec = ComponentSpec(
         "loki.source.syslog", .generallyAvailable, "Listens for syslog messages and forwards them.")
 

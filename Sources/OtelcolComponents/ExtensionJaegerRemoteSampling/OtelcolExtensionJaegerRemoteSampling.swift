@@ -12,7 +12,7 @@ import Wire
 /// jaegertracing.io, "APIs", "Remote Sampling Configuration": `jaeger.api_v2.SamplingManager`, and `GET /sampling` and
 /// `GET /api/sampling` with the query `service=NAME`. Over HTTP the kind of a strategy is written by name, as Jaeger does
 /// and its clients expect, where the OpenTelemetry Collector's extension writes a number.
-package final class OtelcolExtensionJaegerRemoteSampling: Component {
+package final class OtelcolExtensionJaegerRemoteSampling: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.extension.jaeger_remote_sampling", .generallyAvailable,
         "Serves sampling strategies to clients of Jaeger's remote sampling.")

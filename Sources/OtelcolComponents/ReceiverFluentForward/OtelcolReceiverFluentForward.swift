@@ -10,7 +10,7 @@ import Wire
 ///
 /// An event that a client wants acknowledged is, once every consumer has taken it. A connection is read on only then, so that
 /// slow consumers slow the clients.
-package final class OtelcolReceiverFluentForward: Component {
+package final class OtelcolReceiverFluentForward: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.receiver.fluentforward", .experimental,
         "Receives logs in the Forward protocol of Fluentd and Fluent Bit.")

@@ -6,7 +6,7 @@ import Transport
 import Wire
 
 /// Receives metrics in the InfluxDB line protocol, as `/write` of InfluxDB 1 and `/api/v2/write` of InfluxDB 2 do.
-package final class OtelcolReceiverInfluxDB: Component {
+package final class OtelcolReceiverInfluxDB: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.receiver.influxdb", .generallyAvailable, "Receives metrics in the InfluxDB line protocol.")
 

@@ -8,7 +8,7 @@ import Wire
 /// Receives spans of Jaeger clients and agents: over gRPC, over HTTP as Thrift, and in datagrams of both encodings of Thrift.
 ///
 /// jaegertracing.io, "APIs": `collector.proto`, `jaeger.thrift`, `agent.thrift`.
-package final class OtelcolReceiverJaeger: Component {
+package final class OtelcolReceiverJaeger: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.receiver.jaeger", .generallyAvailable, "Receives traces of Jaeger clients.")
 

@@ -9,7 +9,7 @@ import Wire
 ///
 /// A request is answered when every consumer has taken its data. What they cannot take now is refused with 429 or 503
 /// (`RESOURCE_EXHAUSTED`, `UNAVAILABLE`) and the time to come back; nothing is kept between requests.
-package final class OtelcolReceiverOTLP: Component {
+package final class OtelcolReceiverOTLP: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.receiver.otlp", .generallyAvailable, "Receives traces, metrics and logs over OTLP.")
 

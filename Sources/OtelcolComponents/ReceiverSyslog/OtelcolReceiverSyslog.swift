@@ -7,7 +7,7 @@ import Telemetry
 ///
 /// The body of a record is the message as it came, its attributes are what the message says. See ``SyslogEntryParser``
 /// for the formats and ``StreamSource`` for what is held and when peers are slowed.
-package final class OtelcolReceiverSyslog: Component {
+package final class OtelcolReceiverSyslog: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.receiver.syslog", .publicPreview, "Receives syslog messages and makes log records of them.")
 

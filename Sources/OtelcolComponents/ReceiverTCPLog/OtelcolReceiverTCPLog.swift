@@ -7,7 +7,7 @@ import Transport
 /// Listens for logs over TCP or TLS: by default each line is one.
 ///
 /// See ``StreamSource`` for what is held and when peers are slowed.
-package final class OtelcolReceiverTCPLog: Component {
+package final class OtelcolReceiverTCPLog: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.receiver.tcplog", .experimental, "Receives logs over TCP, one a line.")
 

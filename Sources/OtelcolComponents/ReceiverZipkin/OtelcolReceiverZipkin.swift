@@ -8,7 +8,7 @@ import Wire
 /// Receives spans of Zipkin clients: versions 1 and 2, as JSON, Thrift and protobuf.
 ///
 /// zipkin.io, "Zipkin API". A request is answered with 202 when every consumer has taken its spans.
-package final class OtelcolReceiverZipkin: Component {
+package final class OtelcolReceiverZipkin: ListeningComponent {
     package static let spec = ComponentSpec(
         "otelcol.receiver.zipkin", .generallyAvailable, "Receives traces of Zipkin clients.")
 

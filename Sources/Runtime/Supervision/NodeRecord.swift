@@ -74,6 +74,8 @@ final class NodeRecord: ComponentObserver {
     let isComponent: Bool
     /// What an import is read from: set before it is read for the first time, so that one that failed is tried again.
     let importSource = Live<ImportedModule.Source?>(nil)
+    /// Opens when the component has reported its health, or has ended.
+    let spoke = Latch()
     private let clock: EngineClock
     private let dirty: DirtyQueue
     private let state: Mutex<State>
@@ -120,6 +122,7 @@ final class NodeRecord: ComponentObserver {
             state.run = TimedHealth(health, at: now)
             state.noteHealth(at: now)
         }
+        spoke.open()
     }
 
     func started() {
@@ -160,6 +163,7 @@ final class NodeRecord: ComponentObserver {
             state.reported = TimedHealth(health, at: now)
             state.noteHealth(at: now)
         }
+        if !spoke.isOpen { spoke.open() }
     }
 }
 

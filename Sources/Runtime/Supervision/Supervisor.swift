@@ -31,6 +31,8 @@ actor Supervisor {
     /// Running nodes by their record.
     var nodesByRecord: [ObjectIdentifier: NodeState] = [:]
     private(set) var hasLoaded = false
+    /// Whether what the first load started can be reached.
+    private(set) var isReady = false
     private var hasShutDown = false
 
     private var isBusy = false
@@ -46,6 +48,8 @@ actor Supervisor {
 
     /// How long a load waits until new receivers can take batches.
     private static let receiverPatience: Duration = .seconds(5)
+    /// How long a program that has just started waits for those who listen before it says that it is ready.
+    private static let listenerPatience: Duration = .seconds(10)
     /// How long dependants that run wait for the first export of what they newly depend on.
     private static let exportPatience: Duration = .seconds(120)
 
@@ -158,9 +162,11 @@ actor Supervisor {
             discardRoot()
             return LoadResult(diagnostics: diagnostics, applied: false)
         }
+        let isFirst = !hasLoaded
         hasLoaded = true
         applyDefaults()
         await commit(transition)
+        if isFirst { works.yield { [self] in await becomeReady() } }
         return LoadResult(diagnostics: diagnostics, applied: true)
     }
 
@@ -288,6 +294,28 @@ actor Supervisor {
             return await group.next() ?? false
         }
         if !transition.isPatient { log.warn("New components are not ready to receive; going on without waiting") }
+    }
+
+    /// Waits until everyone who listens does, or has said why not, but not forever.
+    private func becomeReady() async {
+        let listeners = nodesByRecord.values.filter { $0.run != nil && $0.instance?.listens ?? false }.map(\.record)
+        if listeners.contains(where: { !$0.spoke.isOpen }) {
+            let clock = settings.services.clock
+            let isComplete = await withTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    for listener in listeners { await listener.spoke.wait() }
+                    return true
+                }
+                group.addTask {
+                    try? await clock.sleep(for: Self.listenerPatience)
+                    return false
+                }
+                defer { group.cancelAll() }
+                return await group.next() ?? false
+            }
+            if !isComplete { log.warn("Not everything listens yet; going on without waiting") }
+        }
+        isReady = true
     }
 
     private func receivers(of node: NodeState) -> [any ReceiverHandle] {
