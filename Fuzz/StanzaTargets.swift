@@ -53,9 +53,11 @@ enum StanzaTargets {
         seeds: [
             "body matches '^a' and attributes.a[0] + 1 > 2 or not (len(body) == 3)", "attributes?.x ?? env('X')",
             "split(body, ' ')[1] in ['a', \"b\"] ? 2 ** -1 : 0x1F % 3", "timestamp == nil && 'a\\u00e4' contains `b`",
+            "any(split(body, ' '), {# > 'a'}) ? {a: 1, (body): [2]}.a : map(attributes.l, .x | string())[1:-1] | len()",
         ].map { bytes($0) },
         dictionary: [
-            "body", "attributes.a", "[0]", " not in ", " matches ", "replace(", "int(", "**", "??", "?.", "1e9",
+            "body", "attributes.a", "[0]", " not in ", " matches ", "replace(", "int(", "**", "??", "?.", "1e9", "[1:",
+            "filter(", "{#", "#index", " | ", "{a:", "count(",
         ]
     ) { input in magnitude(try StanzaProbe.evaluate(String(decoding: input, as: UTF8.self))) }
 

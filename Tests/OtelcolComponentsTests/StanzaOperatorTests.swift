@@ -316,7 +316,7 @@ struct StanzaOperatorTests {
             (#"{type = "regex_parser", regex = "a"}"#, "named group"),
             (#"{type = "regex_parser", regex = "(?P<a>x)", cache = {size = 1}}"#, "cache"),
             (#"{type = "move", from = "body"}"#, "'to' is required"), (#"{type = "filter"}"#, "'expr' is required"),
-            (#"{type = "filter", expr = "any(body, {# > 1})"}"#, "any"),
+            (#"{type = "filter", expr = "let x = 1; x > 1"}"#, "variables"),
             (#"{type = "recombine", combine_field = "body"}"#, "exactly one of"),
             (#"{type = "time_parser", parse_from = "body", layout = "%Q"}"#, "directive"),
             (#"{type = "time_parser", parse_from = "body", layout_type = "epoch", layout = "d"}"#, "epoch"),
@@ -344,6 +344,18 @@ struct StanzaOperatorTests {
             ("replace('aXbX', 'X', '-')", "a-b-"), ("type(attributes)", "map"), ("unknown == nil", "true"),
             ("timestamp == nil", "true"), ("1 < 2 and 'a' < 'b' and 1.5 >= 1", "true"), ("env('HOME') != ''", "true"),
             ("(1 + 2) * 3", "9"), ("1 == 1.0", "true"), ("'1' == 1", "false"), ("!(body == 'y')", "true"),
+            ("any([1, 2], {# > 1})", "true"), ("all([1, 2], # > 1)", "false"), ("none([1, 2], # > 2)", "true"),
+            ("one([1, 2, 3], # > 2)", "true"), ("filter([1, 2, 3], # > 1)", "[2,3]"),
+            ("map([1, 2], # * 2 + #index)", "[2,5]"),
+            ("count([1, 2, 3], # % 2 == 1)", "2"), ("count([true, false])", "1"), ("find([1, 2, 3], # > 1)", "2"),
+            ("findIndex(attributes.l, # == 'b')", "1"), ("findLast([1, 2, 3], # < 3)", "2"),
+            ("findLastIndex([1, 1], # == 2)", "-1"), ("find([1], # > 1) == nil", "true"),
+            ("map([{a: 1}, {'a': 2, (body): 3}], .a)", "[1,2]"), ("{x: 1, y: [2]}", "{\"x\":1,\"y\":[2]}"),
+            ("len({})", "0"),
+            ("any([[1], [2]], any(#, # == 2))", "true"), ("filter(attributes.l, # != body) | len()", "2"),
+            ("body + 'y' | upper() | trimSuffix('Y')", "X"), ("[3, 4] | map(string(# + 1)) | join('-')", "4-5"),
+            ("'hello'[1:3]", "el"), ("'hello'[:-1]", "hell"), ("[1, 2, 3][1:]", "[2,3]"), ("[1, 2][5:9]", "[]"),
+            ("[1, 2, 3][-2:][0]", "2"), ("body startsWith 'x' | string()", "true"),
             ("indexOf(body, 'q')", "-1"), ("0x1F", "31"), ("'\\u00e4'", "ä"),
         ])
     func expressions(_ text: String, _ expected: String) throws {
@@ -355,7 +367,10 @@ struct StanzaOperatorTests {
     @Test(
         "Expressions that are refused, or fail",
         arguments: [
-            "", "body ==", "(body", "body)", "'open", "a | b", "filter(body, {true})", "body[1:2]", "let x = 1; x", "@",
+            "", "body ==", "(body", "body)", "'open", "a | b", "# > 1", "any(body)", "any(body, {true)", "{a 1}",
+            "[1] | len", "count()", "map([1], #.f())", "body | unknown()", ".a",
+            "any([1], any([1], any([1], any([1], any([1], true)))))",
+            "let x = 1; x", "@",
             "body.lower()", "1..3", "len()", "body matches '('",
         ])
     func refusedExpressions(_ text: String) {
@@ -364,7 +379,10 @@ struct StanzaOperatorTests {
 
     @Test(
         "Expressions fail on values of the wrong kind",
-        arguments: ["body.a", "body < 1", "not body", "body + 1", "1 % 0", "nil matches 'a'"])
+        arguments: [
+            "body.a", "any(body, true)", "all([1], #)", "body['a':]", "1[1:]", "{(1): 2}", "body < 1", "not body",
+            "body + 1", "1 % 0", "nil matches 'a'",
+        ])
     func failingExpressions(_ text: String) throws {
         let expression = try StanzaExpression(text)
         #expect(throws: StanzaError.self) { try expression.value(Self.entry("x")) }

@@ -22,8 +22,19 @@ indirect enum ExpressionNode: Sendable {
     case conditional(ExpressionNode, ExpressionNode, ExpressionNode)
     case coalesce(ExpressionNode, ExpressionNode)
     case call(ExpressionFunction, [ExpressionNode])
+    case map([(key: ExpressionNode, value: ExpressionNode)])
+    case slice(ExpressionNode, from: ExpressionNode?, to: ExpressionNode?)
+    /// `#`, and `#index`: what a predicate is asked about.
+    case element, index
+    case predicate(ExpressionPredicate, ExpressionNode, ExpressionNode?)
 
-    func value(_ entry: StanzaEntry) throws(StanzaError) -> ExpressionValue {
+    /// What the innermost predicate is asked about.
+    struct Scope: Sendable {
+        var element: ExpressionValue = .null
+        var index = 0
+    }
+
+    func value(_ entry: StanzaEntry, _ scope: Scope = Scope()) throws(StanzaError) -> ExpressionValue {
         switch self {
         case .literal(let value): return value
         case .body: return ExpressionValue(entry.body)
@@ -32,7 +43,7 @@ indirect enum ExpressionNode: Sendable {
         case .timestamp: return entry.timestamp.map { .time($0) } ?? .null
         case .list(let nodes):
             var values: [ExpressionValue] = []
-            for node in nodes { values.append(try node.value(entry)) }
+            for node in nodes { values.append(try node.value(entry, scope)) }
             return .list(values)
         case .member(let node, let key, let isOptional):
             // Members of roots are looked up without copying the whole.
@@ -43,38 +54,51 @@ indirect enum ExpressionNode: Sendable {
                 default: break
                 }
             }
-            return try Self.member(try node.value(entry), try key.value(entry), isOptional)
-        case .not(let node): return .bool(try !node.flag(entry))
+            return try Self.member(try node.value(entry, scope), try key.value(entry, scope), isOptional)
+        case .not(let node): return .bool(try !node.flag(entry, scope))
         case .negative(let node):
-            switch try node.value(entry) {
+            switch try node.value(entry, scope) {
             case .int(let number): return .int(0 &- number)
             case .double(let number): return .double(-number)
             case let other: throw StanzaError("\(other.kindName) has no negative")
             }
         case .matches(let node, let pattern):
-            return .bool(try node.string(entry, "matches").withUnsafeBytes { pattern.matches($0) })
+            return .bool(try node.string(entry, scope, "matches").withUnsafeBytes { pattern.matches($0) })
         case .conditional(let condition, let first, let second):
-            return try condition.flag(entry) ? first.value(entry) : second.value(entry)
+            return try condition.flag(entry, scope) ? first.value(entry, scope) : second.value(entry, scope)
         case .coalesce(let first, let second):
-            let value = try first.value(entry)
-            return value == .null ? try second.value(entry) : value
-        case .binary(let kind, let left, let right): return try Self.combine(kind, left, right, entry)
+            let value = try first.value(entry, scope)
+            return value == .null ? try second.value(entry, scope) : value
+        case .binary(let kind, let left, let right): return try Self.combine(kind, left, right, entry, scope)
         case .call(let function, let nodes):
             var values: [ExpressionValue] = []
-            for node in nodes { values.append(try node.value(entry)) }
+            for node in nodes { values.append(try node.value(entry, scope)) }
             return try function.call(values)
+        case .map(let pairs):
+            var map = OTLPAnyValue.Map()
+            for (key, value) in pairs {
+                map[try key.string(entry, scope, "a key")] = try value.value(entry, scope).anyValue
+            }
+            return .map(map)
+        case .slice(let node, let from, let to):
+            return try Self.slice(
+                try node.value(entry, scope), try from?.value(entry, scope), try to?.value(entry, scope))
+        case .element: return scope.element
+        case .index: return .int(Int64(scope.index))
+        case .predicate(let kind, let list, let condition):
+            return try kind.value(of: try list.value(entry, scope), condition, entry)
         }
     }
 
-    private func flag(_ entry: StanzaEntry) throws(StanzaError) -> Bool {
-        switch try value(entry) {
+    func flag(_ entry: StanzaEntry, _ scope: Scope) throws(StanzaError) -> Bool {
+        switch try value(entry, scope) {
         case .bool(let flag): return flag
         case let other: throw StanzaError("\(other.kindName) is neither true nor false")
         }
     }
 
-    private func string(_ entry: StanzaEntry, _ what: String) throws(StanzaError) -> [UInt8] {
-        switch try value(entry) {
+    private func string(_ entry: StanzaEntry, _ scope: Scope, _ what: String) throws(StanzaError) -> [UInt8] {
+        switch try value(entry, scope) {
         case .string(let bytes): return bytes
         case let other: throw StanzaError("\(what) takes strings, not \(other.kindName)")
         }
@@ -96,19 +120,45 @@ indirect enum ExpressionNode: Sendable {
         }
     }
 
+    /// A part of a text, in bytes, or of a list; places below zero count from the end, and those behind it are it.
+    private static func slice(
+        _ value: ExpressionValue, _ from: ExpressionValue?, _ to: ExpressionValue?
+    ) throws(StanzaError) -> ExpressionValue {
+        let count: Int
+        switch value {
+        case .string(let bytes): count = bytes.count
+        case .list(let elements): count = elements.count
+        case let other: throw StanzaError("\(other.kindName) has no slices")
+        }
+        func place(_ bound: ExpressionValue?, _ fallback: Int) throws(StanzaError) -> Int {
+            guard let bound else { return fallback }
+            guard case .int(let number) = bound else { throw StanzaError("bounds of slices are whole numbers") }
+            let place = Int(clamping: number)
+            return min(max(place < 0 ? count &+ place : place, 0), count)
+        }
+        let end = try place(to, count)
+        let start = min(try place(from, 0), end)
+        switch value {
+        case .string(let bytes): return .string(Array(bytes[start..<end]))
+        case .list(let elements): return .list(Array(elements[start..<end]))
+        default: return .null
+        }
+    }
+
     private static func combine(
-        _ kind: ExpressionOperator, _ left: ExpressionNode, _ right: ExpressionNode, _ entry: StanzaEntry
+        _ kind: ExpressionOperator, _ left: ExpressionNode, _ right: ExpressionNode, _ entry: StanzaEntry,
+        _ scope: Scope
     ) throws(StanzaError) -> ExpressionValue {
         switch kind {
-        case .or: return .bool(try left.flag(entry) ? true : right.flag(entry))
-        case .and: return .bool(try left.flag(entry) ? right.flag(entry) : false)
-        case .equal: return .bool(try left.value(entry).isEqual(to: right.value(entry)))
-        case .notEqual: return .bool(try !left.value(entry).isEqual(to: right.value(entry)))
+        case .or: return .bool(try left.flag(entry, scope) ? true : right.flag(entry, scope))
+        case .and: return .bool(try left.flag(entry, scope) ? right.flag(entry, scope) : false)
+        case .equal: return .bool(try left.value(entry, scope).isEqual(to: right.value(entry, scope)))
+        case .notEqual: return .bool(try !left.value(entry, scope).isEqual(to: right.value(entry, scope)))
         case .less, .lessOrEqual, .greater, .greaterOrEqual:
-            return .bool(try compare(kind, left.value(entry), right.value(entry)))
+            return .bool(try compare(kind, left.value(entry, scope), right.value(entry, scope)))
         case .isIn:
-            let value = try left.value(entry)
-            switch try right.value(entry) {
+            let value = try left.value(entry, scope)
+            switch try right.value(entry, scope) {
             case .list(let elements): return .bool(elements.contains { $0.isEqual(to: value) })
             case .map(let map):
                 guard case .string(let name) = value else { return .bool(false) }
@@ -117,8 +167,8 @@ indirect enum ExpressionNode: Sendable {
             case let other: throw StanzaError("nothing is in \(other.kindName)")
             }
         case .matches:
-            let text = try left.string(entry, "matches")
-            let pattern = try right.string(entry, "matches")
+            let text = try left.string(entry, scope, "matches")
+            let pattern = try right.string(entry, scope, "matches")
             do throws(RegularExpressionError) {
                 let expression = try RegularExpression(String(decoding: pattern, as: UTF8.self))
                 return .bool(text.withUnsafeBytes { expression.matches($0) })
@@ -126,15 +176,17 @@ indirect enum ExpressionNode: Sendable {
                 throw StanzaError("\(error)")
             }
         case .contains:
-            let (text, part) = (try left.string(entry, "contains"), try right.string(entry, "contains"))
+            let (text, part) = (try left.string(entry, scope, "contains"), try right.string(entry, scope, "contains"))
             return .bool(ExpressionFunction.index(of: part, in: text) != nil)
         case .startsWith:
-            return .bool(try left.string(entry, "startsWith").starts(with: right.string(entry, "startsWith")))
+            return .bool(
+                try left.string(entry, scope, "startsWith").starts(with: right.string(entry, scope, "startsWith")))
         case .endsWith:
             return .bool(
-                try left.string(entry, "endsWith").reversed().starts(with: right.string(entry, "endsWith").reversed()))
+                try left.string(entry, scope, "endsWith").reversed().starts(
+                    with: right.string(entry, scope, "endsWith").reversed()))
         case .add, .subtract, .multiply, .divide, .remainder, .power:
-            return try calculate(kind, left.value(entry), right.value(entry))
+            return try calculate(kind, left.value(entry, scope), right.value(entry, scope))
         }
     }
 

@@ -6,11 +6,16 @@ struct ExpressionParser {
     private var token = ExpressionToken.end
     private var depth = 0
 
+    /// Predicates around the word.
+    private var predicates = 0
+
     /// Words so far; the tree is not deeper than that.
     private var parts = 0
 
     private static let maximumDepth = 100
     private static let maximumParts = 2000
+    /// Each looks at every element of a list, once for each element of those around it.
+    private static let maximumPredicates = 4
 
     init(_ text: String) throws(StanzaError) {
         lexer = ExpressionLexer(text)
@@ -23,9 +28,8 @@ struct ExpressionParser {
 
     private func unexpected() -> StanzaError {
         switch token {
-        case .symbol("|"): StanzaError("pipes are not supported in expressions")
         case .symbol(".."): StanzaError("ranges are not supported in expressions")
-        case .symbol("#"), .symbol("{"): StanzaError("closures and maps are not supported in expressions")
+        case .symbol("#"): StanzaError("# has no meaning outside of predicates")
         case .symbol(";"), .symbol("="): StanzaError("variables are not supported in expressions")
         default: StanzaError("unexpected \(token.text) in the expression")
         }
@@ -53,7 +57,14 @@ struct ExpressionParser {
         depth += 1
         defer { depth -= 1 }
         guard depth <= Self.maximumDepth else { throw StanzaError("expression is nested too deeply") }
-        let condition = try binary(0)
+        var condition = try binary(0)
+        while token == .symbol("|") {
+            try advance()
+            guard case .name(let name) = token else { throw unexpected() }
+            try advance()
+            try expect("(")
+            condition = try postfix(try call(name, [condition]))
+        }
         if try take("?") {
             if try take(":") { return .coalesce(condition, try expression()) }
             let first = try expression()
@@ -150,10 +161,14 @@ struct ExpressionParser {
                 }
                 node = .member(node, .literal(.string(Array(name.utf8))), isOptional: isOptional)
             } else if try take("[") {
-                let index = try expression()
-                if token == .symbol(":") { throw StanzaError("slices are not supported in expressions") }
+                let start: ExpressionNode? = token == .symbol(":") ? nil : try expression()
+                if try take(":") {
+                    let end: ExpressionNode? = token == .symbol("]") ? nil : try expression()
+                    node = .slice(node, from: start, to: end)
+                } else if let start {
+                    node = .member(node, start, isOptional: false)
+                }
                 try expect("]")
-                node = .member(node, index, isOptional: false)
             } else {
                 return node
             }
@@ -179,23 +194,89 @@ struct ExpressionParser {
         case .symbol("["):
             try advance()
             return .list(try arguments(until: "]"))
+        case .symbol("{"):
+            try advance()
+            return .map(try pairs())
+        case .symbol("#") where predicates > 0:
+            try advance()
+            guard token == .name("index") else { return .element }
+            try advance()
+            return .index
+        case .symbol(".") where predicates > 0:
+            // `.name` is `#.name`.
+            return .element
         case .name(let name): return try named(name)
         default: throw unexpected()
         }
     }
 
+    /// Keys with their values, until the bracket is closed.
+    private mutating func pairs() throws(StanzaError) -> [(key: ExpressionNode, value: ExpressionNode)] {
+        var pairs: [(key: ExpressionNode, value: ExpressionNode)] = []
+        while try !take("}") {
+            if !pairs.isEmpty {
+                try expect(",")
+                if try take("}") { break }
+            }
+            let key: ExpressionNode
+            switch token {
+            case .name(let name):
+                key = .literal(.string(Array(name.utf8)))
+                try advance()
+            case .string(let text):
+                key = .literal(.string(text))
+                try advance()
+            case .int(let number):
+                key = .literal(.string(Array(String(number).utf8)))
+                try advance()
+            case .symbol("("):
+                try advance()
+                key = try expression()
+                try expect(")")
+            default: throw unexpected()
+            }
+            try expect(":")
+            pairs.append((key, try expression()))
+        }
+        return pairs
+    }
+
+    /// A call whose opening bracket has been read; `first` are arguments that stand before a pipe.
+    private mutating func call(_ name: String, _ first: [ExpressionNode]) throws(StanzaError) -> ExpressionNode {
+        if let kind = ExpressionPredicate(rawValue: name) { return try predicate(kind, first) }
+        guard let function = ExpressionFunction(rawValue: name) else {
+            throw StanzaError("function \(name) is not supported in expressions")
+        }
+        let given = first + (try arguments(until: ")"))
+        guard function.argumentCounts.contains(given.count) else {
+            throw StanzaError("function \(name) does not take \(given.count) arguments")
+        }
+        return .call(function, given)
+    }
+
+    private mutating func predicate(
+        _ kind: ExpressionPredicate, _ first: [ExpressionNode]
+    ) throws(StanzaError) -> ExpressionNode {
+        var list = first.first
+        if list == nil {
+            list = try expression()
+            if token != .symbol(")") { try expect(",") }
+        }
+        guard let list else { throw unexpected() }
+        if kind == .count, try take(")") { return .predicate(kind, list, nil) }
+        predicates += 1
+        defer { predicates -= 1 }
+        guard predicates <= Self.maximumPredicates else { throw StanzaError("predicates are nested too deeply") }
+        let isInBraces = try take("{")
+        let condition = try expression()
+        if isInBraces { try expect("}") }
+        try expect(")")
+        return .predicate(kind, list, condition)
+    }
+
     private mutating func named(_ name: String) throws(StanzaError) -> ExpressionNode {
         try advance()
-        if try take("(") {
-            guard let function = ExpressionFunction(rawValue: name) else {
-                throw StanzaError("function \(name) is not supported in expressions")
-            }
-            let given = try arguments(until: ")")
-            guard function.argumentCounts.contains(given.count) else {
-                throw StanzaError("function \(name) does not take \(given.count) arguments")
-            }
-            return .call(function, given)
-        }
+        if try take("(") { return try call(name, []) }
         switch name {
         case "true": return .literal(.bool(true))
         case "false": return .literal(.bool(false))
