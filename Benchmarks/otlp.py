@@ -6,6 +6,7 @@ user and system time of the collector's process from /proc/PID/stat, memory its 
 
     Benchmarks/otlp.py                   every signal over HTTP and gRPC, sent on as it is and compressed
     Benchmarks/otlp.py logs --items 500000
+    Benchmarks/otlp.py logs --edits rename --protocols http --one-core
     Benchmarks/otlp.py --one-core        the collector has one core, the clients and the sink the others
     Benchmarks/otlp.py --overload 600    a sink that takes half of what is sent, for so many seconds
 """
@@ -71,11 +72,7 @@ otelcol.processor.batch "b" {
 
 EDIT = """
 otelcol.processor.attributes "edit" {
-  action {
-    key    = "team"
-    value  = "storage"
-    action = "upsert"
-  }
+%s
   output {
     logs    = [otelcol.processor.batch.b.input]
     traces  = [otelcol.processor.batch.b.input]
@@ -83,6 +80,29 @@ otelcol.processor.attributes "edit" {
   }
 }
 """
+
+# What may happen to every item on its way, as actions.
+EDITS = {
+    "no": "",
+    "one attribute": """
+  action {
+    key    = "team"
+    value  = "storage"
+    action = "upsert"
+  }
+""",
+    "rename": """
+  action {
+    key            = "http.request.method"
+    from_attribute = "http.method"
+    action         = "insert"
+  }
+  action {
+    key    = "http.method"
+    action = "delete"
+  }
+""",
+}
 
 
 # Protobuf, as much of it as the requests need.
@@ -282,8 +302,8 @@ class Collector:
             file.write(PIPELINE % {
                 "protocol": protocol, "port": self.port, "sink": self.sink.port, "compression": compression,
                 "exporter": "otelcol.exporter.otlp" if protocol == "grpc" else "otelcol.exporter.otlphttp",
-                "edit": EDIT if edits else "",
-                "first": "otelcol.processor.attributes.edit" if edits else "otelcol.processor.batch.b",
+                "edit": EDIT % EDITS[edits] if EDITS[edits] else "",
+                "first": "otelcol.processor.attributes.edit" if EDITS[edits] else "otelcol.processor.batch.b",
             })
         self.command = [
             INVAR, "run", path, f"--storage.path={self.directory.name}/data",
@@ -333,7 +353,7 @@ def overload(signal_name, protocol, seconds, rate):
     tally = Tally(rate)
     taken, refused, lock = [0], [0], threading.Lock()
     body = request_body(signal_name)
-    with Collector(protocol, "none", False, tally) as collector:
+    with Collector(protocol, "none", "no", tally) as collector:
         end = time.monotonic() + seconds
         pause = 4 * ITEMS_PER_REQUEST / (2 * rate)
 
@@ -368,6 +388,7 @@ def main():
     arguments.add_argument("signals", nargs="*", default=["logs", "traces", "metrics"])
     arguments.add_argument("--items", type=int, default=400_000)
     arguments.add_argument("--protocols", default="http,grpc" if grpc else "http", help="http, grpc or both")
+    arguments.add_argument("--edits", help=f"only these, separated by commas: {', '.join(EDITS)}")
     arguments.add_argument("--one-core", action="store_true")
     arguments.add_argument("--overload", type=int, metavar="SECONDS")
     arguments.add_argument("--rate", type=int, default=50_000, help="items a second that the overloaded sink takes")
@@ -385,11 +406,13 @@ def main():
     print("|---|---|---|---|---|---|---|---|---|")
     for name in chosen.signals:
         for protocol in protocols:
-            for compression, edits in (("none", False), ("none", True), ("gzip", False)):
+            for compression, edits in (("none", "no"), ("none", "one attribute"), ("none", "rename"), ("gzip", "no")):
+                if chosen.edits and (edits not in chosen.edits.split(",") or compression != "none"):
+                    continue
                 cpu, rate, memory, size, excess = measure(
                     name, protocol, compression, edits, chosen.items, chosen.one_core)
                 how = "as it is" if compression == "none" else compression
-                print(f"| {name} | {protocol} | {how} | {'one attribute' if edits else 'no'} | {size:.0f} | {cpu:.2f} | "
+                print(f"| {name} | {protocol} | {how} | {edits} | {size:.0f} | {cpu:.2f} | "
                       f"{rate:.0f} | {memory:.0f} | {excess} |", flush=True)
 
 
