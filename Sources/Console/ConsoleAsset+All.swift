@@ -3,7 +3,7 @@
 
 extension ConsoleAsset {
     static let all: [ConsoleAsset] = [
-        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "2096d9978e572cd79df9", text: ###"""
+        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "5c66de750e51e051a43a", text: ###"""
 /* The console: one sheet, light and dark by the same names. */
 
 :root {
@@ -412,6 +412,54 @@ details > summary { cursor: pointer; }
 .explain-note { display: block; color: var(--warn); font-size: .9rem; overflow-wrap: anywhere; }
 .step pre { margin: .3rem 0; }
 
+/* Explore */
+.error { color: var(--bad); }
+.time-plot { margin: .6rem 0; padding: .7rem; background: var(--panel); border: 1px solid var(--line); border-radius: 12px; box-shadow: var(--shadow); }
+.time-plot svg { display: block; width: 100%; height: auto; touch-action: pan-y; }
+.time-plot .grid line { stroke: var(--line); }
+.time-plot .grid text { fill: var(--quiet); font-size: 13px; text-anchor: middle; font-variant-numeric: tabular-nums; }
+.time-plot .grid text.value, .time-plot .grid text.last { text-anchor: end; }
+.time-plot .grid text.first { text-anchor: start; }
+.time-plot .plot-line { stroke-linecap: round; }
+.time-plot .cursor { stroke: var(--quiet); stroke-dasharray: 3 3; }
+.readout { font-size: .82rem; color: var(--quiet); min-height: 2.6em; margin: .3rem 0 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+.line-0 { stroke: var(--metrics); --key: var(--metrics); }
+.line-1 { stroke: var(--logs); --key: var(--logs); }
+.line-2 { stroke: var(--traces); --key: var(--traces); }
+.line-3 { stroke: var(--warn); --key: var(--warn); }
+.line-4 { stroke: var(--good); --key: var(--good); }
+.line-5 { stroke: var(--profiles); --key: var(--profiles); }
+.line-6 { stroke: var(--bad); --key: var(--bad); }
+.line-7 { stroke: var(--targets); --key: var(--targets); }
+.explore-legend, .explore-index ul { list-style: none; margin: .4rem 0; padding: 0; }
+.explore-legend li { display: flex; justify-content: space-between; align-items: center; gap: 1rem; border-bottom: 1px solid var(--line); }
+.explore-legend button { text-align: left; min-height: 0; padding: .25rem .2rem; background: none; min-width: 0; font-family: var(--mono); font-size: .8rem; }
+.explore-legend button[aria-pressed="false"] { opacity: .5; text-decoration: line-through; }
+.explore-legend b { font-variant-numeric: tabular-nums; }
+.explore-legend .key { flex: none; width: .8rem; height: .8rem; border-radius: 3px; background: var(--key); }
+.explore-index ul { columns: 17rem; }
+.explore-index button { min-height: 0; padding: .15rem .2rem; font-family: var(--mono); font-size: .8rem; overflow-wrap: anywhere; text-align: left; }
+.stream.entries li { display: block; padding: 0; border-left: 3px solid transparent; }
+.stream.entries li.warn { border-left-color: var(--warn); }
+.stream.entries li.bad { border-left-color: var(--bad); }
+.entries .line { display: flex; align-items: flex-start; gap: .7rem; width: 100%; min-height: 0; padding: .2rem .7rem; border: 0; border-radius: 0;
+    background: none; text-align: left; font: inherit; }
+.entry-detail, .span-detail { padding: .3rem .9rem .7rem; background: var(--raised); }
+.traces td:first-child { min-width: 12rem; overflow-wrap: anywhere; }
+.traces button { padding: 0; min-height: 0; text-align: left; }
+.waterfall { list-style: none; margin: .6rem 0; padding: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 12px; overflow: hidden; }
+.waterfall li { border-bottom: 1px solid var(--line); }
+.waterfall .span { display: grid; grid-template-columns: minmax(0, 18rem) minmax(0, 1fr) 5rem; gap: .8rem; width: 100%; border: 0; border-radius: 0;
+    background: none; text-align: left; min-height: 0; padding: .3rem .7rem; }
+.span-name { display: flex; flex-direction: column; overflow-wrap: anywhere; min-width: 0; }
+.waterfall svg { width: 100%; height: 1.3rem; }
+.waterfall rect { fill: var(--traces); }
+.waterfall rect.bad { fill: var(--bad); }
+.depth-1 { padding-left: .8rem; } .depth-2 { padding-left: 1.6rem; } .depth-3 { padding-left: 2.4rem; } .depth-4 { padding-left: 3.2rem; }
+.depth-5 { padding-left: 4rem; } .depth-6 { padding-left: 4.6rem; } .depth-7 { padding-left: 5.2rem; } .depth-8 { padding-left: 5.8rem; }
+.depth-9 { padding-left: 6.2rem; } .depth-10 { padding-left: 6.6rem; } .depth-11 { padding-left: 7rem; } .depth-12 { padding-left: 7.4rem; }
+@media (max-width: 760px) { .waterfall .span { grid-template-columns: minmax(0, 1fr) auto; } .waterfall svg { grid-column: 1 / -1; grid-row: 2; } }
+
 """###),
         ConsoleAsset(name: "dom.js", type: "text/javascript; charset=utf-8", tag: "129984683eeef4304068", text: ###"""
 // Elements from data. Text becomes text nodes and nothing is ever parsed as markup, so hostile names stay names.
@@ -518,6 +566,360 @@ function parts(answer) {
                     h("td", { class: "wrap" }, `rule ${item.number}: `, h("code", {}, item.rule)),
                     h("td", {}, labelList(item.labels))))))))),
     ];
+}
+
+"""###),
+        ConsoleAsset(name: "explore-logs.js", type: "text/javascript; charset=utf-8", tag: "8d220d5fbc1c955e4842", text: ###"""
+// Log entries of a store as they come, with search.
+
+import { h, setText } from "./dom.js";
+import { absolute } from "./format.js";
+
+/** Rows kept on the page; older ones go. */
+const most = 1000;
+
+function level(entry) {
+    const named = entry.labels.level ?? entry.labels.severity ?? entry.metadata.level ?? "";
+    const word = /^(fatal|crit|err|warn)/i.exec(named) ?? /\b(fatal|critical|error|warn(?:ing)?)\b/i.exec(entry.line.slice(0, 200));
+    if (!word) return "";
+    return word[1].toLowerCase().startsWith("warn") ? "warn" : "bad";
+}
+
+function milliseconds(timestamp) { return Number(BigInt(timestamp) / 1_000_000n); }
+
+function pairs(title, object) {
+    const entries = Object.entries(object);
+    if (entries.length === 0) return null;
+    return [h("h3", {}, title), h("p", {}, entries.map(([name, value]) =>
+        h("span", { class: "label" }, h("span", {}, name), "=", JSON.stringify(value))))];
+}
+
+export function logsPane(ask, { query, remember, refresh }) {
+    let match = query.get("match") ?? "";
+    let text = query.get("text") ?? "";
+    let cursor = null;
+    let isPaused = false;
+    let shown = 0;
+
+    const selector = h("input", {
+        type: "search", placeholder: "{label=\"value\"}", "aria-label": "Streams", spellcheck: "false", value: match,
+        autocomplete: "off",
+    });
+    const search = h("input", {
+        type: "search", placeholder: "Text, or /expression/", "aria-label": "Search", spellcheck: "false", value: text,
+        autocomplete: "off",
+    });
+    const pause = h("button", {
+        type: "button", "aria-pressed": "false", onclick: () => {
+            isPaused = !isPaused;
+            pause.setAttribute("aria-pressed", String(isPaused));
+            setText(pause, isPaused ? "Go on" : "Pause");
+            if (!isPaused) refresh();
+        },
+    }, "Pause");
+    const form = h("form", {
+        class: "tools", onsubmit: (event) => {
+            event.preventDefault();
+            [match, text] = [selector.value.trim(), search.value.trim()];
+            remember({ match, text });
+            cursor = null;
+            refresh();
+        },
+    }, selector, search, h("button", { type: "submit", class: "button" }, "Search"), pause);
+    const summary = h("p", { class: "summary", role: "status" });
+    const list = h("ol", { class: "stream entries", tabindex: 0, "aria-label": "Entries, newest first" });
+    const element = h("div", {}, form, summary, list);
+
+    function row(entry) {
+        const time = milliseconds(entry.timestamp);
+        const line = h("button", {
+            type: "button", class: "line", "aria-expanded": "false", onclick: () => {
+                const isOpen = detail.hidden;
+                detail.hidden = !isOpen;
+                line.setAttribute("aria-expanded", String(isOpen));
+            },
+        }, h("time", { title: absolute(time) }, new Date(time).toISOString().slice(11, 23)),
+        h("span", { class: "text" }, entry.line === "" ? "(empty)" : entry.line));
+        const detail = h("div", { class: "entry-detail", hidden: true }, pairs("Labels", entry.labels),
+            pairs("Metadata", entry.metadata));
+        return h("li", { class: level(entry) }, line, detail);
+    }
+
+    return {
+        element,
+        async refresh() {
+            if (isPaused) return;
+            const expression = /^\/(.+)\/$/.exec(text);
+            const parameters = { match, limit: cursor === null ? 200 : 1000 };
+            if (expression) parameters.regex = expression[1];
+            else parameters.text = text;
+            if (cursor !== null) parameters.after = cursor;
+            const answer = await ask("logs", parameters);
+            const rows = answer.entries.map(row).reverse();
+            if (cursor === null) {
+                list.replaceChildren(...rows);
+                shown = rows.length;
+            } else {
+                list.prepend(...rows);
+                shown += rows.length;
+            }
+            while (list.childElementCount > most) list.lastElementChild.remove();
+            cursor = answer.cursor;
+            setText(summary, shown === 0
+                ? match === "" && text === "" ? "No entries have come yet." : "Nothing that came lately matches."
+                : `${Math.min(shown, most)} entries, the newest first`);
+        },
+    };
+}
+
+"""###),
+        ConsoleAsset(name: "explore-metrics.js", type: "text/javascript; charset=utf-8", tag: "ac17b36e3f90f0bd2c8e", text: ###"""
+// Series of a store as lines over time.
+
+import { h, setText } from "./dom.js";
+import { full, short } from "./format.js";
+import { TimePlot, colourClass } from "./time-plot.js";
+
+/** Names that are offered while one types. */
+const suggestions = 200;
+
+function title(labels) {
+    const { __name__: name = "", ...rest } = labels;
+    const pairs = Object.entries(rest).map(([label, value]) => `${label}=${JSON.stringify(value)}`);
+    return name + (pairs.length > 0 ? `{${pairs.join(", ")}}` : "");
+}
+
+export function metricsPane(ask, { query, remember, refresh }) {
+    let match = query.get("match") ?? "";
+    let minutes = Number(query.get("minutes")) || 15;
+    let hiddenSeries = new Set();
+    let rates = query.get("rate") ?? "auto";
+    let isNew = true;
+
+    const input = h("input", {
+        type: "search", id: "explore-match", list: "explore-names", placeholder: "name{label=\"value\"}",
+        "aria-label": "Series", autocomplete: "off", spellcheck: "false", value: match,
+    });
+    const names = h("datalist", { id: "explore-names" });
+    const form = h("form", {
+        class: "tools", onsubmit: (event) => {
+            event.preventDefault();
+            look(input.value.trim());
+        },
+    }, input, names, h("button", { type: "submit", class: "button" }, "Plot"),
+    select("Time", [[1, "1 min"], [5, "5 min"], [15, "15 min"], [60, "1 h"]], minutes, (value) => {
+        minutes = Number(value);
+        remember({ minutes: String(minutes) });
+    }),
+    select("Counters", [["auto", "rates of counters"], ["true", "rates"], ["false", "values"]], rates, (value) => {
+        rates = value;
+        remember({ rate: rates });
+    }));
+    const summary = h("p", { class: "summary", role: "status" });
+    const plot = new TimePlot();
+    const legend = h("ul", { class: "explore-legend", "aria-label": "Series" });
+    const index = h("div", { class: "explore-index" });
+    const element = h("div", {}, form, summary, plot.element, legend, index);
+
+    function select(label, options, chosen, changed) {
+        const list = h("select", { "aria-label": label, onchange: () => { changed(list.value); refresh(); } },
+            options.map(([value, text]) => h("option", { value, selected: String(value) === String(chosen) }, text)));
+        return list;
+    }
+
+    function look(next) {
+        match = next;
+        input.value = next;
+        hiddenSeries = new Set();
+        isNew = true;
+        remember({ match });
+        refresh();
+    }
+
+    async function offerNames() {
+        const { values } = await ask("values", { kind: "metrics", name: "__name__", limit: suggestions * 10 });
+        names.replaceChildren(...values.slice(0, suggestions).map((value) => h("option", { value })));
+        index.replaceChildren(values.length === 0
+            ? h("p", { class: "empty" }, "No samples have come yet.")
+            : h("ul", {}, values.map((value) => h("li", {},
+                h("button", { type: "button", class: "quiet", onclick: () => look(value) }, value)))));
+    }
+
+    function drawLegend(series) {
+        legend.replaceChildren(...series.map((one, place) => {
+            const name = title(one.labels);
+            const last = one.points.findLast((point) => point[1] !== null);
+            return h("li", {}, h("button", {
+                type: "button", class: "quiet", "aria-pressed": String(!hiddenSeries.has(name)), onclick: () => {
+                    if (!hiddenSeries.delete(name)) hiddenSeries.add(name);
+                    refresh();
+                },
+            }, h("span", { class: `key ${colourClass(place)}` }), h("span", { class: "wrap" }, name)),
+            h("b", { title: last ? full(last[1]) : "" }, last ? short(last[1]) : "\u2013"));
+        }));
+    }
+
+    return {
+        element,
+        async refresh() {
+            index.hidden = match !== "";
+            plot.element.hidden = match === "";
+            legend.hidden = match === "";
+            if (match === "") {
+                setText(summary, "Choose a metric, or write a selector.");
+                await offerNames();
+                return;
+            }
+            const now = Date.now();
+            const wanted = { match, start: now - minutes * 60_000, end: now, points: 400 };
+            let answer = await ask("range", { ...wanted, rate: rates === "true" ? "true" : "false" });
+            let isRate = rates === "true";
+            if (rates === "auto" && answer.series.length > 0 && answer.series.every((one) => one.type === "counter")) {
+                answer = await ask("range", { ...wanted, rate: "true" });
+                isRate = true;
+            }
+            const found = `${answer.series.length}${answer.truncated ? " of more" : ""} series`;
+            setText(summary, answer.series.length === 0
+                ? "Nothing matches. The metric may not have come yet, or its labels may be others."
+                : `${found}, ${isRate ? "increase a second" : "values"}`);
+            if (isNew) {
+                isNew = false;
+                offerNames();
+            }
+            drawLegend(answer.series);
+            plot.draw(answer.series.map((one, place) => ({ name: title(one.labels), place, points: one.points }))
+                .filter((one) => !hiddenSeries.has(one.name)), wanted.start, wanted.end, isRate ? "/s" : "");
+        },
+    };
+}
+
+"""###),
+        ConsoleAsset(name: "explore-traces.js", type: "text/javascript; charset=utf-8", tag: "2f9192d9f07304859bce", text: ###"""
+// Traces of a store: a list, and the spans of one as a waterfall.
+
+import { h, s, setText } from "./dom.js";
+import { absolute, span as spanText } from "./format.js";
+
+/** Depth beyond which spans are no longer moved in. */
+const deepest = 12;
+
+/** Spans in the order of a tree, each with its depth; what has no parent here stands at the top. */
+function tree(spans) {
+    const children = new Map();
+    const ids = new Set(spans.map((one) => one.id));
+    for (const one of spans) {
+        const parent = ids.has(one.parent) && one.parent !== one.id ? one.parent : "";
+        if (!children.has(parent)) children.set(parent, []);
+        children.get(parent).push(one);
+    }
+    const rows = [];
+    const seen = new Set();
+    const waiting = (children.get("") ?? []).map((one) => ({ one, depth: 0 })).reverse();
+    while (waiting.length > 0) {
+        const { one, depth } = waiting.pop();
+        if (seen.has(one)) continue;
+        seen.add(one);
+        rows.push({ one, depth });
+        for (const child of (children.get(one.id) ?? []).toReversed()) waiting.push({ one: child, depth: depth + 1 });
+    }
+    // Spans that are each other's parents.
+    for (const one of spans) if (!seen.has(one)) rows.push({ one, depth: 0 });
+    return rows;
+}
+
+function attributes(title, object) {
+    const entries = Object.entries(object);
+    if (entries.length === 0) return null;
+    return [h("h3", {}, title), h("dl", { class: "pairs" }, entries.map(([name, value]) =>
+        [h("dt", {}, name), h("dd", {}, value)]))];
+}
+
+function waterfall(trace) {
+    const start = Math.min(...trace.spans.map((one) => one.start));
+    const whole = Math.max(...trace.spans.map((one) => one.start + one.duration)) - start || 1;
+    return h("ol", { class: "waterfall", "aria-label": "Spans" }, tree(trace.spans).map(({ one, depth }) => {
+        const detail = h("div", { class: "span-detail", hidden: true },
+            h("p", {}, `${one.kind}, began ${absolute(one.start)}, `, one.message && h("span", { class: "bad" }, one.message)),
+            attributes("Attributes", one.attributes), attributes("Resource", one.resource),
+            one.events.length > 0 && [h("h3", {}, "Events"), h("ul", {}, one.events.map((event) => h("li", {},
+                `${spanText((event.time - one.start) / 1000)} ${event.name} `, attributes("", event.attributes))))]);
+        const button = h("button", {
+            type: "button", class: "span", "aria-expanded": "false", onclick: () => {
+                detail.hidden = !detail.hidden;
+                button.setAttribute("aria-expanded", String(!detail.hidden));
+            },
+        }, h("span", { class: `span-name depth-${Math.min(depth, deepest)}` }, h("b", {}, one.name), h("span", { class: "kind" }, one.service)),
+        s("svg", { viewBox: "0 0 1000 20", preserveAspectRatio: "none", "aria-hidden": "true" }, s("rect", {
+            class: one.status === "error" ? "bad" : "", y: 4, height: 12, x: ((one.start - start) / whole * 1000).toFixed(1),
+            width: Math.max(3, one.duration / whole * 1000).toFixed(1),
+        })), h("span", { class: "number" }, spanText(one.duration / 1000)));
+        return h("li", { class: one.status === "error" ? "bad" : "", "data-depth": depth }, button, detail);
+    }));
+}
+
+export function tracesPane(ask, { query, remember, refresh }) {
+    let id = query.get("trace") ?? "";
+    let drawn = "";
+    const filters = { service: query.get("service") ?? "", name: query.get("name") ?? "", errors: "", min_duration: "" };
+
+    const input = (name, label) => h("input", {
+        type: "search", placeholder: label, "aria-label": label, value: filters[name], autocomplete: "off",
+        onchange: (event) => {
+            filters[name] = event.target.value.trim();
+            remember({ [name]: filters[name] });
+            refresh();
+        },
+    });
+    const errors = h("button", {
+        type: "button", "aria-pressed": "false", onclick: () => {
+            filters.errors = filters.errors === "" ? "true" : "";
+            errors.setAttribute("aria-pressed", String(filters.errors !== ""));
+            refresh();
+        },
+    }, "Errors only");
+    const summary = h("p", { class: "summary", role: "status" });
+    const body = h("tbody");
+    const table = h("div", { class: "scroll" }, h("table", { class: "rows traces" }, h("thead", {}, h("tr", {},
+        ["Trace", "Began", "Took", "Spans", "Errors"].map((title, place) =>
+            h("th", { scope: "col", class: place > 1 ? "number" : "" }, title)))), body));
+    const tools = h("div", { class: "tools" }, input("service", "Service"), input("name", "Name of a span"), errors);
+    const one = h("div", { hidden: true });
+    const element = h("div", {}, tools, summary, table, one);
+
+    function open(next) {
+        id = next;
+        remember({ trace: id });
+        refresh();
+    }
+
+    async function showOne() {
+        const trace = await ask("trace", { id });
+        const key = `${id} ${trace.spans.length}`;
+        if (key === drawn) return;
+        drawn = key;
+        one.replaceChildren(h("p", { class: "tools" }, h("button", { type: "button", onclick: () => open("") }, "All traces"),
+            h("code", { class: "wrap" }, id)), waterfall(trace));
+        setText(summary, `${trace.spans.length} spans`);
+    }
+
+    return {
+        element,
+        async refresh() {
+            tools.hidden = table.hidden = id !== "";
+            one.hidden = id === "";
+            if (id !== "") return showOne();
+            drawn = "";
+            const { traces, truncated } = await ask("traces", filters);
+            setText(summary, traces.length === 0 ? "No traces have come lately, or none matches."
+                : `${traces.length}${truncated ? " of more" : ""} traces, the newest first`);
+            if (body.contains(document.activeElement)) return;
+            body.replaceChildren(...traces.map((trace) => h("tr", { class: trace.errors > 0 ? "bad" : "" },
+                h("td", {}, h("button", { type: "button", class: "quiet", onclick: () => open(trace.id) }, trace.name || "(no name)"),
+                    h("span", { class: "kind" }, ` ${trace.services.join(", ")}`)),
+                h("td", {}, h("moment-text", { at: trace.start })), h("td", { class: "number" }, spanText(trace.duration / 1000)),
+                h("td", { class: "number" }, trace.spans), h("td", { class: "number" }, trace.errors))));
+        },
+    };
 }
 
 """###),
@@ -1857,7 +2259,7 @@ export function windowLine(id) {
 }
 
 """###),
-        ConsoleAsset(name: "main.js", type: "text/javascript; charset=utf-8", tag: "18ab56d8f241d31b0219", text: ###"""
+        ConsoleAsset(name: "main.js", type: "text/javascript; charset=utf-8", tag: "6dadf60b954ce7de3ec1", text: ###"""
 // The frame of every view: the bar on top, the way from paths to views, light and dark.
 
 import { h, link, note, setText } from "./dom.js";
@@ -1869,6 +2271,7 @@ import { componentsView } from "./page-components.js";
 import { targetsView } from "./page-targets.js";
 import { liveView } from "./page-live.js";
 import { clusterView } from "./page-cluster.js";
+import { exploreView } from "./page-explore.js";
 import { explainView } from "./page-explain.js";
 import { configurationView, flagsView, runtimeView, supportView } from "./page-system.js";
 
@@ -1877,6 +2280,7 @@ const views = [
     { path: "components", title: "Components", show: componentsView, also: ["component", "remotecfg"] },
     { path: "targets", title: "Targets", show: targetsView },
     { path: "live", title: "Live data", show: liveView },
+    { path: "explore", title: "Explore", show: exploreView },
     { path: "explain", title: "Explain", show: explainView },
     { path: "configuration", title: "Configuration", show: configurationView },
     { path: "runtime", title: "Runtime", show: runtimeView },
@@ -2627,6 +3031,141 @@ function itemText(item) {
         Object.entries(item.labels).map(([name, value]) => chip(name, value)),
         metadata.length > 0 && [h("span", { class: "kind" }, "metadata "), metadata.map(([name, value]) => chip(name, value))],
         typeof item.line === "string" && h("code", { class: "item-line" }, item.line));
+}
+
+"""###),
+        ConsoleAsset(name: "page-explore.js", type: "text/javascript; charset=utf-8", tag: "a29b61dbe2d0c4e3a47a", text: ###"""
+// What an invar.recent keeps: plots of series, log entries, traces.
+
+import { h, note, setAttribute } from "./dom.js";
+import { getJSON, store } from "./store.js";
+import { metricsPane } from "./explore-metrics.js";
+import { logsPane } from "./explore-logs.js";
+import { tracesPane } from "./explore-traces.js";
+
+const tabs = [
+    { name: "metrics", title: "Metrics", pane: metricsPane },
+    { name: "logs", title: "Logs", pane: logsPane },
+    { name: "traces", title: "Traces", pane: tracesPane },
+];
+/** Milliseconds between questions. */
+const pace = 1000;
+
+const snippet = `invar.recent "console" { }
+
+prometheus.scrape "app" {
+  targets    = [{"__address__" = "127.0.0.1:8080"}]
+  forward_to = [invar.recent.console.metrics_receiver]
+}
+// logs: forward_to = [invar.recent.console.logs_receiver]
+// OTLP: output { traces = [invar.recent.console.input] }`;
+
+function stores() {
+    return [...store.components.keys()].filter((id) => id.slice(id.lastIndexOf("/") + 1).startsWith("invar.recent."));
+}
+
+/** Asks the store `id`; throws with what it said. */
+function asker(id) {
+    const path = "/api/v0/component/" + id.split("/").map(encodeURIComponent).join("/");
+    return async (what, parameters = {}) => {
+        const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value !== undefined));
+        try {
+            return await getJSON(`${path}/${what}?${query}`);
+        } catch (error) {
+            let reason = error.message;
+            try {
+                reason = JSON.parse(reason).error ?? reason;
+            } catch {
+                // It is words already.
+            }
+            throw new Error(reason);
+        }
+    };
+}
+
+export function exploreView(content, { go, query }) {
+    let id = query.get("store") ?? "";
+    let tab = tabs.find((one) => one.name === query.get("tab")) ?? tabs[0];
+    let pane = null;
+    let timer = null;
+    let isAsking = false;
+
+    const choice = h("select", { "aria-label": "Store", onchange: () => { id = choice.value; open(); } });
+    const buttons = tabs.map((one) => h("button", {
+        type: "button", role: "tab", id: `tab-${one.name}`, "aria-controls": "explore-pane", onclick: () => {
+            tab = one;
+            remember({ match: "", text: "", trace: "" });
+            open();
+        },
+    }, one.title));
+    const place = h("div", { id: "explore-pane", role: "tabpanel" });
+    const problem = h("p", { class: "error", role: "alert", hidden: true });
+    content.append(h("div", { class: "title" }, h("h1", {}, "Explore"), choice),
+        h("div", { class: "tools", role: "tablist", "aria-label": "Signals" }, buttons), problem, place);
+
+    /** Keeps what is looked at in the address. */
+    function remember(changes) {
+        const next = new URLSearchParams(location.search);
+        next.set("tab", tab.name);
+        if (id !== "") next.set("store", id);
+        for (const [name, value] of Object.entries(changes)) {
+            if (value === "") next.delete(name);
+            else next.set(name, value);
+        }
+        go(`explore?${next}`, { replace: true });
+    }
+
+    function offer() {
+        const ids = stores();
+        if ([...choice.options].map((one) => one.value).join("\n") !== ids.join("\n")) {
+            choice.replaceChildren(...ids.map((one) => h("option", { value: one }, one)));
+            if (!ids.includes(id)) id = ids[0] ?? "";
+            choice.value = id;
+            open();
+        }
+        choice.hidden = ids.length < 2;
+        if (ids.length === 0 && store.components.size > 0 && !pane) {
+            place.replaceChildren(note("Nothing is kept to look at", "Add a store to the configuration and send to it:",
+                h("pre", {}, snippet)));
+        }
+    }
+
+    function open() {
+        for (const [index, button] of buttons.entries()) {
+            setAttribute(button, "aria-selected", String(tabs[index] === tab));
+            setAttribute(button, "aria-pressed", String(tabs[index] === tab));
+        }
+        place.setAttribute("aria-labelledby", `tab-${tab.name}`);
+        if (id === "") return;
+        pane = tab.pane(asker(id), { query: new URLSearchParams(location.search), remember, refresh });
+        place.replaceChildren(pane.element);
+        refresh();
+    }
+
+    async function refresh() {
+        if (!pane || isAsking || document.hidden) return;
+        isAsking = true;
+        const asked = pane;
+        try {
+            await asked.refresh();
+            problem.hidden = true;
+        } catch (error) {
+            problem.textContent = error.message;
+            problem.hidden = false;
+        }
+        isAsking = false;
+        if (asked !== pane) refresh();
+    }
+
+    store.addEventListener("structure", offer);
+    offer();
+    timer = setInterval(refresh, pace);
+    return () => {
+        store.removeEventListener("structure", offer);
+        clearInterval(timer);
+        pane?.close?.();
+        pane = null;
+    };
 }
 
 """###),
@@ -3692,6 +4231,127 @@ function answerParts(one) {
     parts.push(one.body === "" ? h("p", { class: "empty" }, "The body is empty.")
         : h("pre", { class: "answer", tabindex: 0, "aria-label": "Body of the answer" }, one.body));
     return parts;
+}
+
+"""###),
+        ConsoleAsset(name: "time-plot.js", type: "text/javascript; charset=utf-8", tag: "72076aec8f69352a3d6e", text: ###"""
+// A plot of several lines over time, with axes and a readout under the pointer.
+
+import { h, s } from "./dom.js";
+import { short } from "./format.js";
+
+const width = 1000;
+const height = 320;
+const left = 64;
+const bottom = 26;
+const colours = 8;
+
+/** The class that colours the line at `place`. */
+export function colourClass(place) { return `line-${place % colours}`; }
+
+/** Round steps: about `count` of them from `low` to `high`. */
+function steps(low, high, count) {
+    const rough = (high - low) / count || 1;
+    const size = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((factor) => factor * size).find((one) => one >= rough) ?? rough;
+    const values = [];
+    for (let value = Math.ceil(low / step) * step; value <= high + step / 1e6; value += step) values.push(value);
+    return values;
+}
+
+function clock(time) { return new Date(time).toTimeString().slice(0, 8); }
+
+export class TimePlot {
+    #lines = [];
+    #start = 0;
+    #end = 1;
+    #low = 0;
+    #high = 1;
+    #unit = "";
+
+    constructor() {
+        this.grid = s("g", { class: "grid" });
+        this.paths = s("g", {});
+        this.cursor = s("line", { class: "cursor", y1: 0, y2: height - bottom, visibility: "hidden" });
+        this.chart = s("svg", {
+            viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Plot of the series below",
+            onpointermove: (event) => this.#point(event), onpointerleave: () => this.#leave(),
+        }, this.grid, this.paths, this.cursor);
+        this.readout = h("p", { class: "readout", "aria-live": "off" }, "\u00a0");
+        this.element = h("figure", { class: "time-plot" }, this.chart, this.readout);
+    }
+
+    #x(time) { return left + (time - this.#start) / (this.#end - this.#start) * (width - left); }
+
+    #y(value) { return height - bottom - (value - this.#low) / (this.#high - this.#low) * (height - bottom - 8); }
+
+    /** Draws lines of {name, place, points: [[time, value or null], ...]} between two moments. */
+    draw(lines, start, end, unit) {
+        [this.#lines, this.#start, this.#end, this.#unit] = [lines, start, end, unit];
+        const values = lines.flatMap((line) => line.points.map((point) => point[1])).filter((value) => value !== null);
+        this.#low = values.reduce((low, value) => Math.min(low, value), 0);
+        this.#high = values.reduce((high, value) => Math.max(high, value), this.#low);
+        if (this.#high === this.#low) this.#high = this.#low + 1;
+        this.#drawGrid();
+        this.paths.replaceChildren(...lines.map((line) => s("path", {
+            class: `plot-line ${colourClass(line.place)}`, d: this.#path(line.points),
+        }, s("title", {}, line.name))));
+    }
+
+    #path(points) {
+        let d = "";
+        let isDown = false;
+        for (const [time, value] of points) {
+            if (value === null) {
+                isDown = false;
+                continue;
+            }
+            d += `${isDown ? "L" : "M"}${this.#x(time).toFixed(1)} ${this.#y(value).toFixed(1)}`;
+            // A sample alone is a dot.
+            if (!isDown) d += "h0.1";
+            isDown = true;
+        }
+        return d;
+    }
+
+    #drawGrid() {
+        const parts = [];
+        for (const value of steps(this.#low, this.#high, 5)) {
+            const y = this.#y(value);
+            parts.push(s("line", { x1: left, x2: width, y1: y, y2: y }),
+                s("text", { x: left - 8, y: y + 4, class: "value" }, short(value) + this.#unit));
+        }
+        for (let index = 0; index <= 4; index += 1) {
+            const time = this.#start + (this.#end - this.#start) * index / 4;
+            const anchor = index === 4 ? "last" : index === 0 ? "first" : "middle";
+            parts.push(s("text", { x: this.#x(time), y: height - 6, class: anchor }, clock(time)));
+        }
+        this.grid.replaceChildren(...parts);
+    }
+
+    #point(event) {
+        const box = this.chart.getBoundingClientRect();
+        const x = (event.clientX - box.left) / box.width * width;
+        const time = this.#start + (x - left) / (width - left) * (this.#end - this.#start);
+        const near = this.#lines.map((line) => {
+            const point = line.points.reduce((best, one) => one[1] !== null
+                && (!best || Math.abs(one[0] - time) < Math.abs(best[0] - time)) ? one : best, null);
+            return { line, point };
+        }).filter((one) => one.point);
+        if (near.length === 0 || x < left) return this.#leave();
+        this.cursor.setAttribute("x1", x);
+        this.cursor.setAttribute("x2", x);
+        this.cursor.setAttribute("visibility", "visible");
+        near.sort((a, b) => b.point[1] - a.point[1]);
+        const parts = near.slice(0, 6).map(({ line, point }) => `${line.name} ${short(point[1])}${this.#unit}`);
+        if (near.length > 6) parts.push(`${near.length - 6} more`);
+        this.readout.textContent = `${clock(time)}  ${parts.join("   ")}`;
+    }
+
+    #leave() {
+        this.cursor.setAttribute("visibility", "hidden");
+        this.readout.textContent = "\u00a0";
+    }
 }
 
 """###),

@@ -17,7 +17,7 @@ struct ConsolePages: Sendable {
     /// The first segments of the paths that are views of the console.
     private static let views: Set<String> = [
         "", "graph", "component", "components", "targets", "live", "configuration", "flags", "runtime", "support",
-        "clustering", "remotecfg", "explain",
+        "clustering", "remotecfg", "explain", "explore",
     ]
 
     var router: HTTPRouter {

@@ -18,6 +18,7 @@ import cases_console_data
 import cases_derived
 import cases_docker
 import cases_explain
+import cases_explore
 import cases_kubernetes
 import cases_logs
 import cases_metrics
@@ -34,7 +35,7 @@ def all_cases():
     for module in (
         cases_program, cases_metrics, cases_performance, cases_logs, cases_otel, cases_otel_logs, cases_protocols,
         cases_derived, cases_outputs, cases_balancing, cases_kubernetes, cases_docker,
-        cases_console, cases_console_data, cases_explain,
+        cases_console, cases_console_data, cases_explain, cases_explore,
     ):
         for name, case in list(vars(module).items()):
             if name.startswith("case_"):

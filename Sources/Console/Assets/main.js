@@ -9,6 +9,7 @@ import { componentsView } from "./page-components.js";
 import { targetsView } from "./page-targets.js";
 import { liveView } from "./page-live.js";
 import { clusterView } from "./page-cluster.js";
+import { exploreView } from "./page-explore.js";
 import { explainView } from "./page-explain.js";
 import { configurationView, flagsView, runtimeView, supportView } from "./page-system.js";
 
@@ -17,6 +18,7 @@ const views = [
     { path: "components", title: "Components", show: componentsView, also: ["component", "remotecfg"] },
     { path: "targets", title: "Targets", show: targetsView },
     { path: "live", title: "Live data", show: liveView },
+    { path: "explore", title: "Explore", show: exploreView },
     { path: "explain", title: "Explain", show: explainView },
     { path: "configuration", title: "Configuration", show: configurationView },
     { path: "runtime", title: "Runtime", show: runtimeView },

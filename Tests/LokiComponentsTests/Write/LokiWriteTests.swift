@@ -386,11 +386,13 @@ struct LokiWriteTests {
     @Test("With the write-ahead log, entries outlive the process and are sent by the next one")
     func diskQueue() async throws {
         let directory = TemporaryDirectory()
-        let loki = try await FakeLoki()
-        loki.answerAlways(500)
-        let text = """
+        // Two, for a last attempt of the first process may be on its way when the second begins.
+        let (refusing, loki) = (try await FakeLoki(), try await FakeLoki())
+        refusing.answerAlways(500)
+        func text(_ url: String) -> String {
+            """
             endpoint {
-              url = "\(loki.url)"
+              url = "\(url)"
               name = "main"
               remote_timeout = "1h"
               max_backoff_retries = 0
@@ -402,15 +404,15 @@ struct LokiWriteTests {
             }
             external_labels = {cluster = "c"}
             """
-        let first = start(text, storagePath: directory.path)
+        }
+        let first = start(text(refusing.url), storagePath: directory.path)
         try send(batch(["one", "two"], ["app": "x", "__tenant_id__": "t"], metadata: ["k": "v"]), first)
-        #expect(wait(first) { loki.attempts > 0 })
+        #expect(wait(first) { refusing.attempts > 0 })
         #expect(first.finish() == [])
         #expect(first.instance.ledger.statement.heldItems == 2)
         #expect(first.instance.ledger.statement.droppedItems == 0)
 
-        loki.answerAlways(nil)
-        let second = start(text, storagePath: directory.path)
+        let second = start(text(loki.url), storagePath: directory.path)
         try #require(wait(second) { loki.lines.count == 2 })
         #expect(
             loki.pushes[0].entries == [
@@ -423,7 +425,7 @@ struct LokiWriteTests {
         #expect(wait(second) { second.instance.ledger.statement.heldItems == 0 })
         #expect(second.finish() == [])
 
-        let third = start(text, storagePath: directory.path)
+        let third = start(text(loki.url), storagePath: directory.path)
         third.advance(by: .seconds(5))
         #expect(third.finish() == [])
         #expect(loki.lines.count == 3)
