@@ -85,6 +85,9 @@ struct K8sAttributesTests {
                 "container.image.tag": "1",
             ])
         #expect(try cluster.describe(["a": "b"], from: "10.9.9.9:1") == ["a": "b"])
+        #expect(cluster.harness.metric("otelcol_otelsvc_k8s_pod_added_total") == 2)
+        #expect(cluster.harness.metric("otelcol_otelsvc_k8s_ip_lookup_miss_total") == 1)
+        #expect(cluster.harness.metric("otelcol_otelsvc_k8s_pod_table_size") ?? 0 > 0)
         #expect(cluster.harness.finish() == [])
     }
 

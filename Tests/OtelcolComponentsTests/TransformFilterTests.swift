@@ -204,6 +204,18 @@ struct TransformFilterTests {
         #expect(resources.isEmpty)
     }
 
+    @Test("What is dropped is counted by signal")
+    func counted() throws {
+        let harness = ComponentHarness(OtelcolProcessorFilter.self)
+        let configuration = "metrics {\n datapoint = [\"attributes[\\\"n\\\"] > 1\"]\n}\n"
+        #expect(harness.start(configuration + Self.output).filter { !$0.contains("deprecated") } == [])
+        let input: Receiver<OTLPBatch> = try #require(harness.export("input"))
+        try harness.run { try await input.consume(Self.gauge("a", [1, 2, 3])) }
+        #expect(harness.metric("otelcol_processor_filter_datapoints_filtered_total") == 2)
+        #expect(harness.metric("otelcol_processor_filter_spans_filtered_total") == 0)
+        #expect(harness.finish() == [])
+    }
+
     @Test("Events of spans are dropped without the span")
     func events() throws {
         let result = try Self.process(

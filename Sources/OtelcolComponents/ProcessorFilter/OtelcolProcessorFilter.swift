@@ -2,6 +2,7 @@ package import AlloySyntax
 package import ComponentKit
 import Essentials
 import OTTL
+import SelfMetrics
 import Telemetry
 import Wire
 
@@ -51,15 +52,18 @@ package final class OtelcolProcessorFilter: Component {
         self.context = context
         let errors = StatementErrors(log: context.log, clock: context.clock)
         let clock = context.clock
+        let dropped = FilteredCounters(context.metrics)
         let receiver = OTLPProcessor.receiver(
             context, output: { [weak self] in self?.arguments.current.output },
             transform: { batch in
                 let current = arguments.current
                 let groups = current.filters.filter { $0.kind == batch.kind }
                 guard !groups.isEmpty else { return batch }
-                return try Self.filter(batch, groups, clock) { error, text in
+                let kept = try Self.filter(batch, groups, clock) { error, text in
                     try errors.report(error, in: text, current.mode)
                 }
+                dropped.add(batch.itemCount - kept.itemCount, of: batch.kind)
+                return kept
             })
         context.export(InputExports(input: receiver))
     }
@@ -107,6 +111,35 @@ extension OtelcolProcessorFilter: Explaining {
             }
         }
         return OTLPExplaining.explanation(of: item, rules, to: current.output)
+    }
+}
+
+/// The processor's metrics, named as the OpenTelemetry Collector names them.
+private struct FilteredCounters: Sendable {
+    private let logs: Counter
+    private let spans: Counter
+    private let points: Counter
+    /// Ends the metrics when it ends.
+    private let scope: MetricScope
+
+    init(_ scope: MetricScope) {
+        self.scope = scope
+        logs = scope.counter(
+            "otelcol_processor_filter_logs_filtered_total", "Number of logs dropped by the filter processor")
+        spans = scope.counter(
+            "otelcol_processor_filter_spans_filtered_total", "Number of spans dropped by the filter processor")
+        points = scope.counter(
+            "otelcol_processor_filter_datapoints_filtered_total",
+            "Number of metric data points dropped by the filter processor")
+    }
+
+    func add(_ count: Int, of kind: OTLPBatch.Kind) {
+        guard count > 0 else { return }
+        switch kind {
+        case .logs: logs.add(count)
+        case .traces: spans.add(count)
+        case .metrics: points.add(count)
+        }
     }
 }
 

@@ -67,11 +67,13 @@ package final class OtelcolProcessorK8sAttributes: Component, Explaining {
     private let context: Context<InputExports>
     private let receiver: Receiver<OTLPBatch>
     private let index = Mutex<PodIndex?>(nil)
+    private let metrics: PodMetrics
 
     package init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) throws {
         self.arguments = arguments
         self.context = context
         receiver = context.makeReceiver(OTLPBatch.self)
+        metrics = PodMetrics(context.metrics)
         context.export(InputExports(input: receiver))
     }
 
@@ -89,7 +91,9 @@ package final class OtelcolProcessorK8sAttributes: Component, Explaining {
     private func follow(_ watch: Watch) async throws {
         let client = try await connect(watch)
         let excluded = watch.excluded
-        let index = PodIndex(watch.rules, watch.matcher, grace: watch.grace) { pod in excluded.has(pod) }
+        let index = PodIndex(watch.rules, watch.matcher, grace: watch.grace, metrics: metrics) { pod in
+            excluded.has(pod)
+        }
         if !watch.waits { open(index) }
         let cluster = ClusterWatch(
             client: client, selection: watch.selection, node: watch.node, rules: watch.rules, index: index,

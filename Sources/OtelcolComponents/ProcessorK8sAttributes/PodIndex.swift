@@ -1,5 +1,6 @@
 import Essentials
 import Kubernetes
+import SelfMetrics
 import Synchronization
 
 /// Pods by what they are found by, and what else their attributes come from.
@@ -19,14 +20,16 @@ final class PodIndex: Sendable {
     private let excluded: @Sendable (DescribedPod) -> Bool
     private let graceNanoseconds: Int64
     private let state = Mutex(State())
+    private let metrics: PodMetrics
 
     init(
-        _ rules: ExtractionRules, _ matcher: PodMatcher, grace: Duration,
+        _ rules: ExtractionRules, _ matcher: PodMatcher, grace: Duration, metrics: PodMetrics,
         excluded: @escaping @Sendable (DescribedPod) -> Bool
     ) {
         self.rules = rules
         self.matcher = matcher
         self.excluded = excluded
+        self.metrics = metrics
         graceNanoseconds = grace.nanoseconds
         objects = ObjectTables(rules, keys, graceNanoseconds: graceNanoseconds)
     }
@@ -41,6 +44,7 @@ final class PodIndex: Sendable {
     /// What is known of the pod with the identifier; nil also for excluded ones.
     func description(for identifier: PodIdentifier) -> PodDescription? {
         guard let (slot, entry) = state.withLock({ $0.pods.entry(of: identifier) }), !entry.isExcluded else {
+            metrics.misses.add()
             return nil
         }
         if let known = entry.description { return known }
@@ -59,10 +63,14 @@ final class PodIndex: Sendable {
     func update(_ changes: [(key: ObjectKey, pod: KeptObject<DescribedPod>?)], now: Int64) {
         // Made outside of the lock: lookups go on meanwhile.
         let made = changes.map { change in (key: change.key, entry: change.pod.map { makeEntry($0) }) }
-        state.withLock { state in
-            for (key, entry) in made { state.pods.put(entry, at: key, forgetOld: now + graceNanoseconds) }
+        let (events, size) = state.withLock { state in
+            let events = made.compactMap { key, entry in
+                state.pods.put(entry, at: key, forgetOld: now + graceNanoseconds)
+            }
             state.pods.forget(now)
+            return (events, state.pods.identifierCount)
         }
+        metrics.count(events, size)
     }
 
     /// Describes pods anew when they are asked for: something their attributes come from has changed. Those that are gone

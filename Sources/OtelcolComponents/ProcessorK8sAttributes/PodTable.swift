@@ -25,6 +25,11 @@ struct PodTable {
     /// Pods that are there.
     var count: Int { named.count }
 
+    /// What pods are found by.
+    var identifierCount: Int { slots.count }
+
+    enum Change { case added, updated, deleted }
+
     var present: [(slot: Slot, pod: KeptObject<DescribedPod>)] {
         named.values.compactMap { slot in entries[Int(slot)].map { (slot, $0.pod) } }
     }
@@ -44,16 +49,18 @@ struct PodTable {
     }
 
     /// Takes over a pod that came or changed, or nil where one went. The pod that had its name is forgotten at `end`
-    /// unless it is the same one.
-    mutating func put(_ entry: Entry?, at key: ObjectKey, forgetOld end: Int64) {
-        if let old = named[key] {
+    /// unless it is the same one. Tells what that was; nil where nothing went.
+    mutating func put(_ entry: Entry?, at key: ObjectKey, forgetOld end: Int64) -> Change? {
+        let old = named[key]
+        if let old {
             if let entry, entries[Int(old)]?.pod.object.metadata.uid == entry.pod.object.metadata.uid {
                 replace(old, with: entry)
-                return
+                return .updated
             }
             gone.append((end, old))
         }
         named[key] = entry.map { add($0) }
+        return entry != nil ? .added : old != nil ? .deleted : nil
     }
 
     /// Replaces what is known of a pod unless the pod has changed meanwhile.
