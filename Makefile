@@ -5,7 +5,7 @@ INVAR := .build/release/invar
 .PHONY: help run test check bench build release format end-to-end faults fuzz assets
 
 help:
-	@echo 'make run         build, then collect metrics and logs of this host into a local Prometheus'
+	@echo 'make run         build, then collect metrics and logs of this host, to look at in the console'
 	@echo 'make test        install what the tests need and run all of them'
 	@echo 'make check       formatting and structure of the sources'
 	@echo 'make bench       the whole program under load beside a peer, then micro benchmarks of the codecs'

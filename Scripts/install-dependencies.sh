@@ -18,8 +18,7 @@ libyaml-dev|/usr/include/yaml.h|YAML in configurations, file discovery and posit
 make|/usr/bin/make|the commands of this project
 '
 run_packages='
-prometheus|/usr/bin/prometheus|the destination of the first pipeline, on loopback
-curl|/usr/bin/curl|asks the destination for a first result
+curl|/usr/bin/curl|asks for the first value
 '
 test_packages='
 prometheus|/usr/bin/prometheus|receiver and peer of the integration tests

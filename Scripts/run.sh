@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds invar, starts a Prometheus on loopback as destination, runs the first pipeline and shows its first result.
-# Ctrl-C stops both. INVAR_RUN_SECONDS stops after that time, for tests.
+# Builds invar, runs the first pipeline and shows its first value. What it collects is kept for the console; where a Prometheus is
+# installed, one is started on loopback and gets the metrics too.
+# Ctrl-C stops everything. INVAR_RUN_SECONDS stops after that time, for tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,19 +13,25 @@ echo "Building invar (the first time takes some minutes)."
 swift build -c release --static-swift-stdlib --product invar
 
 state=$(mktemp -d)
-prometheus_port=$(free_port)
 invar_port=${INVAR_PORT:-12345}
-mkdir -p "$state/prometheus" "$state/invar" "$state/logs"
-printf 'global: {}\n' >"$state/prometheus.yml"
+mkdir -p "$state/invar"
+configuration=Examples/first-light.alloy
+prometheus_pid=
 
-prometheus --config.file="$state/prometheus.yml" --storage.tsdb.path="$state/prometheus" \
-    --web.listen-address="127.0.0.1:$prometheus_port" --web.enable-remote-write-receiver \
-    >"$state/prometheus.log" 2>&1 &
-prometheus_pid=$!
+if command -v prometheus >/dev/null; then
+    configuration=Examples/first-light-prometheus.alloy
+    prometheus_port=$(free_port)
+    mkdir -p "$state/prometheus"
+    printf 'global: {}\n' >"$state/prometheus.yml"
+    prometheus --config.file="$state/prometheus.yml" --storage.tsdb.path="$state/prometheus" \
+        --web.listen-address="127.0.0.1:$prometheus_port" --web.enable-remote-write-receiver \
+        >"$state/prometheus.log" 2>&1 &
+    prometheus_pid=$!
+    export PROMETHEUS_URL="http://127.0.0.1:$prometheus_port/api/v1/write"
+fi
 
-export PROMETHEUS_URL="http://127.0.0.1:$prometheus_port/api/v1/write"
 export LOG_DIRECTORY=${LOG_DIRECTORY:-/var/log}
-.build/release/invar run Examples/first-light.alloy --storage.path="$state/invar" \
+.build/release/invar run "$configuration" --storage.path="$state/invar" \
     --server.http.listen-addr="127.0.0.1:$invar_port" 2>"$state/invar.log" &
 invar_pid=$!
 
@@ -32,15 +39,18 @@ stop() {
     trap - EXIT INT TERM
     kill "$invar_pid" 2>/dev/null || true
     wait "$invar_pid" 2>/dev/null || true
-    kill "$prometheus_pid" 2>/dev/null || true
-    wait "$prometheus_pid" 2>/dev/null || true
+    if [ -n "$prometheus_pid" ]; then
+        kill "$prometheus_pid" 2>/dev/null || true
+        wait "$prometheus_pid" 2>/dev/null || true
+    fi
     rm -rf "$state"
 }
 trap stop EXIT
 trap 'exit 130' INT TERM
 
 echo "Waiting for the first samples to arrive."
-query="http://127.0.0.1:$prometheus_port/api/v1/query"
+console="http://127.0.0.1:$invar_port"
+query="$console/api/v0/component/invar.recent.console/series"
 result=
 for _ in $(seq 1 240); do
     if ! kill -0 "$invar_pid" 2>/dev/null; then
@@ -48,8 +58,8 @@ for _ in $(seq 1 240); do
         cat "$state/invar.log" >&2
         exit 1
     fi
-    result=$(curl -fsS --get "$query" --data-urlencode 'query=node_load1' 2>/dev/null || true)
-    case $result in *'"value"'*) break ;; esac
+    result=$(curl -fsS --get "$query" --data-urlencode 'match=node_load1' 2>/dev/null || true)
+    case $result in *'"last":['*) break ;; esac
     result=
     read -r -t 0.25 <> <(:) || true
 done
@@ -61,15 +71,17 @@ fi
 
 cat <<TEXT
 
-First query, node_load1: $result
+First value, node_load1: $result
 
-  invar        http://127.0.0.1:$invar_port           components and their books
-  invar        http://127.0.0.1:$invar_port/metrics   its own metrics
-  Prometheus   http://127.0.0.1:$prometheus_port      what arrived: try the query rate(node_cpu_seconds_total[1m])
-  log lines of $LOG_DIRECTORY/*.log are printed below as they come
-
-Ctrl-C stops everything.
+  console      $console           the pipeline, its data and its losses
+  plots, logs  $console/explore?match=node_load1
+  metrics      $console/metrics   invar's own
+  OTLP         http://127.0.0.1:4318   what OpenTelemetry clients send there is shown under Explore, too
 TEXT
+if [ -n "$prometheus_pid" ]; then
+    echo "  Prometheus   http://127.0.0.1:$prometheus_port   the metrics as well: try the query rate(node_cpu_seconds_total[1m])"
+fi
+printf '\nCtrl-C stops everything.\n'
 
 if [ -n "${INVAR_RUN_SECONDS:-}" ]; then
     read -r -t "$INVAR_RUN_SECONDS" <> <(:) || true
