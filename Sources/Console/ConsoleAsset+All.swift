@@ -3,7 +3,7 @@
 
 extension ConsoleAsset {
     static let all: [ConsoleAsset] = [
-        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "5c66de750e51e051a43a", text: ###"""
+        ConsoleAsset(name: "console.css", type: "text/css; charset=utf-8", tag: "6c5b226063b82bcad3fe", text: ###"""
 /* The console: one sheet, light and dark by the same names. */
 
 :root {
@@ -346,7 +346,7 @@ details > summary { cursor: pointer; }
 .drops { list-style: none; margin: 0; padding: 0; color: var(--bad); font-size: .88rem; }
 .actions { display: flex; flex-wrap: wrap; gap: .5rem; }
 
-@media (max-width: 1180px) { .totals > span:not(.state) { display: none; } }
+@media (max-width: 1400px) { .totals > span:not(.state) { display: none; } }
 
 @media (max-width: 760px) {
     #bar { flex-wrap: wrap; gap: .3rem .8rem; padding: .5rem .8rem 0; }
@@ -440,21 +440,23 @@ details > summary { cursor: pointer; }
 .explore-index ul { columns: 17rem; }
 .explore-index button { min-height: 0; padding: .15rem .2rem; font-family: var(--mono); font-size: .8rem; overflow-wrap: anywhere; text-align: left; }
 .stream.entries li { display: block; padding: 0; border-left: 3px solid transparent; }
-.stream.entries li.warn { border-left-color: var(--warn); }
-.stream.entries li.bad { border-left-color: var(--bad); }
+.stream.entries li.caution { border-left-color: var(--warn); }
+.stream.entries li.failed { border-left-color: var(--bad); }
 .entries .line { display: flex; align-items: flex-start; gap: .7rem; width: 100%; min-height: 0; padding: .2rem .7rem; border: 0; border-radius: 0;
     background: none; text-align: left; font: inherit; }
 .entry-detail, .span-detail { padding: .3rem .9rem .7rem; background: var(--raised); }
 .traces td:first-child { min-width: 12rem; overflow-wrap: anywhere; }
 .traces button { padding: 0; min-height: 0; text-align: left; }
 .waterfall { list-style: none; margin: .6rem 0; padding: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 12px; overflow: hidden; }
-.waterfall li { border-bottom: 1px solid var(--line); }
+.waterfall > li { border-bottom: 1px solid var(--line); }
+.waterfall > li:last-child { border-bottom: 0; }
+.waterfall li.failed .span-name b { color: var(--bad); }
 .waterfall .span { display: grid; grid-template-columns: minmax(0, 18rem) minmax(0, 1fr) 5rem; gap: .8rem; width: 100%; border: 0; border-radius: 0;
     background: none; text-align: left; min-height: 0; padding: .3rem .7rem; }
 .span-name { display: flex; flex-direction: column; overflow-wrap: anywhere; min-width: 0; }
 .waterfall svg { width: 100%; height: 1.3rem; }
 .waterfall rect { fill: var(--traces); }
-.waterfall rect.bad { fill: var(--bad); }
+.waterfall rect.failed { fill: var(--bad); }
 .depth-1 { padding-left: .8rem; } .depth-2 { padding-left: 1.6rem; } .depth-3 { padding-left: 2.4rem; } .depth-4 { padding-left: 3.2rem; }
 .depth-5 { padding-left: 4rem; } .depth-6 { padding-left: 4.6rem; } .depth-7 { padding-left: 5.2rem; } .depth-8 { padding-left: 5.8rem; }
 .depth-9 { padding-left: 6.2rem; } .depth-10 { padding-left: 6.6rem; } .depth-11 { padding-left: 7rem; } .depth-12 { padding-left: 7.4rem; }
@@ -569,7 +571,7 @@ function parts(answer) {
 }
 
 """###),
-        ConsoleAsset(name: "explore-logs.js", type: "text/javascript; charset=utf-8", tag: "8d220d5fbc1c955e4842", text: ###"""
+        ConsoleAsset(name: "explore-logs.js", type: "text/javascript; charset=utf-8", tag: "8b694f3fece7ddb96c88", text: ###"""
 // Log entries of a store as they come, with search.
 
 import { h, setText } from "./dom.js";
@@ -582,7 +584,7 @@ function level(entry) {
     const named = entry.labels.level ?? entry.labels.severity ?? entry.metadata.level ?? "";
     const word = /^(fatal|crit|err|warn)/i.exec(named) ?? /\b(fatal|critical|error|warn(?:ing)?)\b/i.exec(entry.line.slice(0, 200));
     if (!word) return "";
-    return word[1].toLowerCase().startsWith("warn") ? "warn" : "bad";
+    return word[1].toLowerCase().startsWith("warn") ? "caution" : "failed";
 }
 
 function milliseconds(timestamp) { return Number(BigInt(timestamp) / 1_000_000n); }
@@ -673,7 +675,7 @@ export function logsPane(ask, { query, remember, refresh }) {
 }
 
 """###),
-        ConsoleAsset(name: "explore-metrics.js", type: "text/javascript; charset=utf-8", tag: "ac17b36e3f90f0bd2c8e", text: ###"""
+        ConsoleAsset(name: "explore-metrics.js", type: "text/javascript; charset=utf-8", tag: "9c1ce683fd3b620723d4", text: ###"""
 // Series of a store as lines over time.
 
 import { h, setText } from "./dom.js";
@@ -682,6 +684,8 @@ import { TimePlot, colourClass } from "./time-plot.js";
 
 /** Names that are offered while one types. */
 const suggestions = 200;
+/** Milliseconds a plot shows at least. */
+const shortest = 30_000;
 
 function title(labels) {
     const { __name__: name = "", ...rest } = labels;
@@ -787,14 +791,16 @@ export function metricsPane(ask, { query, remember, refresh }) {
                 offerNames();
             }
             drawLegend(answer.series);
+            // What is there fills the plot, however short it is yet.
+            const earliest = Math.min(wanted.end - shortest, ...answer.series.map((one) => one.points[0]?.[0] ?? wanted.end));
             plot.draw(answer.series.map((one, place) => ({ name: title(one.labels), place, points: one.points }))
-                .filter((one) => !hiddenSeries.has(one.name)), wanted.start, wanted.end, isRate ? "/s" : "");
+                .filter((one) => !hiddenSeries.has(one.name)), Math.max(wanted.start, earliest), wanted.end, isRate ? "/s" : "");
         },
     };
 }
 
 """###),
-        ConsoleAsset(name: "explore-traces.js", type: "text/javascript; charset=utf-8", tag: "2f9192d9f07304859bce", text: ###"""
+        ConsoleAsset(name: "explore-traces.js", type: "text/javascript; charset=utf-8", tag: "aef850b6a0b4f807a110", text: ###"""
 // Traces of a store: a list, and the spans of one as a waterfall.
 
 import { h, s, setText } from "./dom.js";
@@ -850,10 +856,10 @@ function waterfall(trace) {
             },
         }, h("span", { class: `span-name depth-${Math.min(depth, deepest)}` }, h("b", {}, one.name), h("span", { class: "kind" }, one.service)),
         s("svg", { viewBox: "0 0 1000 20", preserveAspectRatio: "none", "aria-hidden": "true" }, s("rect", {
-            class: one.status === "error" ? "bad" : "", y: 4, height: 12, x: ((one.start - start) / whole * 1000).toFixed(1),
+            class: one.status === "error" ? "failed" : "", y: 4, height: 12, x: ((one.start - start) / whole * 1000).toFixed(1),
             width: Math.max(3, one.duration / whole * 1000).toFixed(1),
         })), h("span", { class: "number" }, spanText(one.duration / 1000)));
-        return h("li", { class: one.status === "error" ? "bad" : "", "data-depth": depth }, button, detail);
+        return h("li", { class: one.status === "error" ? "failed" : "", "data-depth": depth }, button, detail);
     }));
 }
 

@@ -114,7 +114,7 @@ def case_explore_logs(directory):
             line = f"error at {width}: {PAYLOAD}"
             running.log(line)
             page.wait(f"[...document.querySelectorAll('.entries .text')].some((one) => one.textContent === {json.dumps(line)})")
-            check(page.evaluate("document.querySelectorAll('.entries li.bad').length") >= 1, "errors are not marked")
+            check(page.evaluate("document.querySelectorAll('.entries li.failed').length") >= 1, "errors are not marked")
             page.evaluate("document.querySelector('.entries button').click()")
             check("app" in page.text(".entry-detail:not([hidden])"), "labels are not shown")
             running.finish(page, f"explore-logs-{width}")
@@ -145,7 +145,7 @@ def case_explore_traces(directory):
             trace = running.ask("trace?id=" + page.evaluate("new URLSearchParams(location.search).get('trace')"))
             names = page.evaluate("[...document.querySelectorAll('.waterfall > li')].map((one) => "
                                   "[one.querySelector('b').innerText, one.dataset.depth, one.className])")
-            check(names == [[trace["spans"][0]["name"], "0", ""], ["child", "1", "bad"]], f"{names} {trace}")
+            check(names == [[trace["spans"][0]["name"], "0", ""], ["child", "1", "failed"]], f"{names} {trace}")
             page.evaluate("document.querySelectorAll('.waterfall > li > button')[1].click()")
             check("failed" in page.text(".span-detail:not([hidden])") and "thing" in page.text(".span-detail:not([hidden])"),
                   page.text(".waterfall"))

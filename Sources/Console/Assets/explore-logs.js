@@ -10,7 +10,7 @@ function level(entry) {
     const named = entry.labels.level ?? entry.labels.severity ?? entry.metadata.level ?? "";
     const word = /^(fatal|crit|err|warn)/i.exec(named) ?? /\b(fatal|critical|error|warn(?:ing)?)\b/i.exec(entry.line.slice(0, 200));
     if (!word) return "";
-    return word[1].toLowerCase().startsWith("warn") ? "warn" : "bad";
+    return word[1].toLowerCase().startsWith("warn") ? "caution" : "failed";
 }
 
 function milliseconds(timestamp) { return Number(BigInt(timestamp) / 1_000_000n); }

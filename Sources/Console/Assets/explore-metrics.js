@@ -6,6 +6,8 @@ import { TimePlot, colourClass } from "./time-plot.js";
 
 /** Names that are offered while one types. */
 const suggestions = 200;
+/** Milliseconds a plot shows at least. */
+const shortest = 30_000;
 
 function title(labels) {
     const { __name__: name = "", ...rest } = labels;
@@ -111,8 +113,10 @@ export function metricsPane(ask, { query, remember, refresh }) {
                 offerNames();
             }
             drawLegend(answer.series);
+            // What is there fills the plot, however short it is yet.
+            const earliest = Math.min(wanted.end - shortest, ...answer.series.map((one) => one.points[0]?.[0] ?? wanted.end));
             plot.draw(answer.series.map((one, place) => ({ name: title(one.labels), place, points: one.points }))
-                .filter((one) => !hiddenSeries.has(one.name)), wanted.start, wanted.end, isRate ? "/s" : "");
+                .filter((one) => !hiddenSeries.has(one.name)), Math.max(wanted.start, earliest), wanted.end, isRate ? "/s" : "");
         },
     };
 }

@@ -53,10 +53,10 @@ function waterfall(trace) {
             },
         }, h("span", { class: `span-name depth-${Math.min(depth, deepest)}` }, h("b", {}, one.name), h("span", { class: "kind" }, one.service)),
         s("svg", { viewBox: "0 0 1000 20", preserveAspectRatio: "none", "aria-hidden": "true" }, s("rect", {
-            class: one.status === "error" ? "bad" : "", y: 4, height: 12, x: ((one.start - start) / whole * 1000).toFixed(1),
+            class: one.status === "error" ? "failed" : "", y: 4, height: 12, x: ((one.start - start) / whole * 1000).toFixed(1),
             width: Math.max(3, one.duration / whole * 1000).toFixed(1),
         })), h("span", { class: "number" }, spanText(one.duration / 1000)));
-        return h("li", { class: one.status === "error" ? "bad" : "", "data-depth": depth }, button, detail);
+        return h("li", { class: one.status === "error" ? "failed" : "", "data-depth": depth }, button, detail);
     }));
 }
 
