@@ -78,6 +78,21 @@ struct InvarRecentTests {
         #expect(harness.finish() == [])
     }
 
+    @Test(
+        "Samples that are not newer than what is there are dropped and counted; a new value for the same time is kept")
+    func disorder() throws {
+        let harness = harness()
+        let labels: LabelSet = ["__name__": "m", "hostile": "\u{2028}<script>&\"'\\"]
+        try send(harness, [(labels, 1, Self.now), (labels, 2, Self.now - 1_000), (labels, 3, Self.now)])
+        let statement = harness.instance.ledger.statement
+        #expect(statement.dropped.map { "\($0.reason.name) \($0.items)" } == ["too_old 1"])
+        #expect(statement.outgoing == 2)
+        let series = try ask(harness, "/series", [("match", "m")])["series"]?[0]
+        #expect(series?["last"]?[1]?.doubleValue == 3 && series?["samples"]?.intValue == 1)
+        #expect(series?["labels"]?["hostile"]?.stringValue == "\u{2028}<script>&\"'\\")
+        #expect(harness.finish() == [])
+    }
+
     @Test("Entries are found by labels, words and patterns, and followed with a cursor")
     func logs() throws {
         let harness = harness()

@@ -52,22 +52,26 @@ package final class InvarRecent: Component {
         let ledger = context.ledger
         let metrics = context.makeReceiver(MetricBatch.self)
         metrics.install { (batch: MetricBatch) async throws(DeliveryError) in
-            store.add(batch)
-            ledger.delivered(batch.itemCount)
+            Self.book(store.add(batch), of: batch.itemCount, in: ledger)
         }
         let logs = context.makeReceiver(LogBatch.self)
         logs.install { (batch: LogBatch) async throws(DeliveryError) in
-            store.add(batch)
-            ledger.delivered(batch.itemCount)
+            Self.book(store.add(batch), of: batch.itemCount, in: ledger)
         }
         let input = context.makeReceiver(OTLPBatch.self)
         input.install { (batch: OTLPBatch) async throws(DeliveryError) in
-            store.add(batch)
-            ledger.delivered(batch.itemCount)
+            Self.book(store.add(batch), of: batch.itemCount, in: ledger)
         }
         context.metrics.collector { [weak store] in store?.selfMetrics() ?? [] }
         context.serve { request in RecentPages(store).answer(request) }
         context.export(Exports(metrics: metrics, logs: logs, input: input))
+    }
+
+    private static func book(_ refused: RecentStore.Refused, of count: Int, in ledger: ComponentLedger) {
+        let (tooOld, surplus) = (min(refused.tooOld, count), min(refused.surplus, count))
+        ledger.drop(tooOld, .tooOld)
+        ledger.drop(surplus, .limit)
+        ledger.delivered(count - tooOld - surplus)
     }
 
     package func argumentsChanged() { store.change(arguments.current.limits) }
@@ -107,7 +111,7 @@ extension RecentStore {
                 gauge("invar_recent_spans", "Spans held.", state.traces.spanCount),
                 CollectedFamily(
                     name: "invar_recent_evicted_total",
-                    help: "Items forgotten: too old, no room for them, out of order, or too many spans of a trace.",
+                    help: "Items forgotten because they are too old, or for lack of room.",
                     kind: .counter, samples: evicted),
             ]
         }

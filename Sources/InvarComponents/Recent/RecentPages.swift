@@ -62,12 +62,11 @@ struct RecentPages {
             }
             var reasons = JSONObject()
             for why in RecentStore.Eviction.allCases { reasons[why.rawValue] = .int(evicted[why] ?? 0) }
-            let oldest = state.series.values.compactMap { $0.count > 0 ? $0.times[$0.first] : nil }.min()
             return [
                 "retention": .int(Int(state.limits.milliseconds)), "max_size": .int(state.limits.bytes),
                 "size": .int(state.byteCount), "series": .int(state.series.count), "samples": .int(state.samples),
                 "entries": .int(state.entries.count), "spans": .int(state.traces.spanCount),
-                "traces": .int(state.traces.traces.count), "oldest": oldest.map { .int(Int($0)) } ?? .null,
+                "traces": .int(state.traces.traces.count), "oldest": state.oldest.map { .int(Int($0)) } ?? .null,
                 "evicted": .object(reasons),
             ]
         }

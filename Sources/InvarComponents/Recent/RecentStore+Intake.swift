@@ -4,7 +4,7 @@ import Wire
 
 extension RecentStore {
     /// Adds samples; of native histograms count and sum.
-    func add(_ batch: MetricBatch) {
+    func add(_ batch: MetricBatch) -> Refused {
         change { (state: inout State, _) in
             for metadata in batch.metadata { state.note(metadata) }
             for row in batch.series.indices {
@@ -21,7 +21,7 @@ extension RecentStore {
         }
     }
 
-    func add(_ batch: LogBatch) {
+    func add(_ batch: LogBatch) -> Refused {
         change { (state: inout State, now) in
             for entry in batch.entries {
                 batch.withLine(entry) { line in
@@ -33,9 +33,9 @@ extension RecentStore {
         }
     }
 
-    func add(_ batch: OTLPBatch) {
+    func add(_ batch: OTLPBatch) -> Refused {
         let walker = OTLPWalker()
-        change { (state: inout State, now) in
+        return change { (state: inout State, now) in
             var intake = OTLPIntake(now: now)
             let deepest: OTLPWalker.Level = batch.kind == .logs ? .item : .point
             // What cannot be read ends the walk: the batch was checked where it came in.

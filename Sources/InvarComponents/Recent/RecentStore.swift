@@ -14,9 +14,17 @@ final class RecentStore: Sendable {
         var milliseconds: Int64 { retention.nanosecondsClamped / 1_000_000 }
     }
 
-    /// Why something is no longer there, or was not taken in.
+    /// Why something is no longer there.
     enum Eviction: String, CaseIterable, Sendable {
-        case age, size, disorder, overflow
+        case age, size
+    }
+
+    /// Items of a batch that were not taken in.
+    struct Refused: Sendable {
+        /// Samples that are not newer than the last of their series.
+        var tooOld = 0
+        /// Spans of traces that have too many.
+        var surplus = 0
     }
 
     /// What was forgotten, by kind.
@@ -36,6 +44,8 @@ final class RecentStore: Sendable {
         var entries = RecentEntries()
         var traces = RecentTraces()
         var evicted = Evicted()
+        /// Of the batch that is being added.
+        var refused = Refused()
         /// Bytes booked on the account.
         var booked = 0
         var sweptAt: Int64 = 0
@@ -62,14 +72,14 @@ final class RecentStore: Sendable {
 
     /// Forgets what `limits` no longer allow.
     func change(_ limits: Limits) {
-        change { (state: inout State, _) in
+        _ = change { (state: inout State, _) in
             state.limits = limits
             state.sweptAt = 0
         }
     }
 
     /// Forgets what is too old by now.
-    func sweep() { change { (_: inout State, _) in } }
+    func sweep() { _ = change { (_: inout State, _) in } }
 
     /// Forgets everything.
     func removeAll() {
@@ -92,13 +102,16 @@ final class RecentStore: Sendable {
         try state.withLock { try body($0) }
     }
 
-    /// Adds with `body`, which is given the time in milliseconds since 1970, then keeps to the limits.
-    func change(_ body: (inout State, _ now: Int64) -> Void) {
+    /// Adds with `body`, which is given the time in milliseconds since 1970, then keeps to the limits. Returns what was not
+    /// taken in.
+    func change(_ body: (inout State, _ now: Int64) -> Void) -> Refused {
         let now = clock.wallMilliseconds
-        state.withLock { state in
+        return state.withLock { state in
+            state.refused = Refused()
             body(&state, now)
             enforce(&state, now)
             settle(&state)
+            return state.refused
         }
     }
 
@@ -112,10 +125,10 @@ final class RecentStore: Sendable {
         // Half is enough where others have no room left: what is here is a copy.
         let limit = account.isBudgetShort ? state.limits.bytes / 2 : state.limits.bytes
         guard state.byteCount > limit else { return }
-        // An eighth of the time at a go, so that the next batches find room.
+        // An eighth at a go, so that the next batches find room and what is kept is not gone through for each of them.
         let wanted = limit - limit / 8
-        var oldest = now - state.limits.milliseconds
-        let step = max(1, state.limits.milliseconds / 32)
+        var oldest = state.oldest ?? now
+        let step = max(1, (now - oldest) / 16)
         while state.byteCount > wanted, oldest <= now {
             oldest += step
             forget(&state, before: oldest, .size)
@@ -155,6 +168,15 @@ final class RecentStore: Sendable {
 }
 
 extension RecentStore.State {
+    /// The time of the oldest that is there, in milliseconds since 1970.
+    var oldest: Int64? {
+        let samples = series.values.reduce(into: Int64?.none) { oldest, one in
+            guard one.count > 0 else { return }
+            oldest = min(oldest ?? .max, one.times[one.first])
+        }
+        return [samples, entries.oldestArrival, traces.oldestArrival].compactMap(\.self).min()
+    }
+
     mutating func note(_ metadata: MetricMetadata) {
         if self.metadata.count < 10_000 || self.metadata[metadata.family] != nil {
             self.metadata[metadata.family] = metadata
@@ -170,7 +192,7 @@ extension RecentStore.State {
         guard let index = series.index(forKey: labels) else { return }
         let before = (series.values[index].byteCount, series.values[index].count)
         guard series.values[index].append(value, at: time) else {
-            evicted.samples[.disorder, default: 0] += 1
+            refused.tooOld += 1
             return
         }
         seriesBytes += series.values[index].byteCount - before.0
@@ -178,6 +200,6 @@ extension RecentStore.State {
     }
 
     mutating func addSpan(_ span: RecentTraces.Span, to trace: String, now: Int64) {
-        if !traces.append(span, to: trace, now: now) { evicted.spans[.overflow, default: 0] += 1 }
+        if !traces.append(span, to: trace, now: now) { refused.surplus += 1 }
     }
 }
