@@ -76,7 +76,7 @@ First value, node_load1: $result
   console      $console           the pipeline, its data and its losses
   plots, logs  $console/explore?match=node_load1
   metrics      $console/metrics   invar's own
-  OTLP         http://127.0.0.1:4318   what OpenTelemetry clients send there is shown under Explore, too
+  OTLP         http://${OTLP_ENDPOINT:-127.0.0.1:4318}   what OpenTelemetry clients send there is shown under Explore, too
 TEXT
 if [ -n "$prometheus_pid" ]; then
     echo "  Prometheus   http://127.0.0.1:$prometheus_port   the metrics as well: try the query rate(node_cpu_seconds_total[1m])"

@@ -11,7 +11,7 @@ import threading
 import time
 
 from exposition import Targets, counting
-from harness import BINARY, ROOT, Failure, Invar, Program, check, free_port, request, wait_until
+from harness import BINARY, ROOT, Failure, Invar, Program, Skip, check, free_port, request, wait_until
 from sinks import RemoteWriteSink
 
 ECHO = """
@@ -319,3 +319,36 @@ def case_without_rights(directory):
         wait_until(answers, 60, "an answer")
         wait_until(lambda: "alloy_build_info" in invar.log_text(), 60, "a scrape")
         check(invar.stop() == 0, f"it did not stop well: {invar.log_text()[-2000:]}")
+
+
+def case_first_command(directory):
+    """The README's first command shows a first value within ten seconds of the build, needs no Prometheus, and stops."""
+    if BINARY != os.path.join(ROOT, ".build", "release", "invar") or shutil.which("swift") is None:
+        raise Skip("it builds and runs the release program")
+    # A path with everything but Prometheus.
+    tools = os.path.join(directory, "bin")
+    os.makedirs(tools)
+    for place in reversed(os.environ["PATH"].split(":")):
+        for name in os.listdir(place) if os.path.isdir(place) else []:
+            link = os.path.join(tools, name)
+            if os.path.lexists(link):
+                os.unlink(link)
+            if name != "prometheus":
+                os.symlink(os.path.join(place, name), link)
+    port, otlp = free_port(), free_port()
+    environment = {**os.environ, "PATH": tools, "INVAR_PORT": str(port), "OTLP_ENDPOINT": f"127.0.0.1:{otlp}",
+                   "LOG_DIRECTORY": directory, "INVAR_RUN_SECONDS": "0.1"}
+    process = subprocess.Popen([os.path.join(ROOT, "Scripts", "run.sh")], env=environment, stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.STDOUT)
+    lines, times = [], {}
+    for line in process.stdout:
+        lines.append(line)
+        for word in ("Waiting for", "First value"):
+            if line.startswith(word):
+                times[word] = time.monotonic()
+    said = "".join(lines)
+    check(process.wait(60) == 0 and "First value" in times, said)
+    took = times["First value"] - times["Waiting for"]
+    check(took < 10, f"the first value took {took:.1f} s")
+    check(f"http://127.0.0.1:{port}/explore" in said and "Prometheus " not in said, said)
+    print(f"# first value {took:.1f} s after the start")
