@@ -178,6 +178,11 @@ struct ConverterTests {
                 ("clf.method", "GET"),
                 ("clf.request_uri", "/a"), ("clf.protocol", "HTTP/1.0"), ("clf.status", 200))
         ),
+        ("GetXML(\"<a><b>1</b></a>\", \"/a/b\")", "<b>1</b>"),
+        ("RemoveXML(\"<a><b>1</b></a>\", \"/a/b\")", "<a></a>"),
+        ("InsertXML(\"<a/>\", xpath=\"/a\", sub_document=\"<b/>\")", "<a><b></b></a>"),
+        ("ConvertAttributesToElementsXML(\"<a b='1'/>\")", "<a><b>1</b></a>"),
+        ("ConvertTextToElementsXML(\"<a>1<b/></a>\", element_name=\"c\")", "<a><c>1</c><b></b></a>"),
         ("ParseCLF(\"h - - [d] \\\"-\\\" 304 5 \\\"r\\\\x41\\\" \\\"u\\\"\", \"combined\")[\"clf.referer\"]", "rA"),
     ]
 

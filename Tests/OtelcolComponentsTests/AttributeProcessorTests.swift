@@ -102,6 +102,23 @@ struct AttributeProcessorTests {
         }
     }
 
+    @Test("Hashed values are SHA-256 of text, flags and little-endian numbers")
+    func hashes() throws {
+        let values: [(OTLPAnyValue, String)] = [
+            ("foo", "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"),
+            (true, "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"),
+            (24, "cbb032642036ec7043fa4529f06c9c9d8b12fa70ea6799a19ca8321a808d86fa"),
+            (.double(2.4), "df3022be03461368aa299f2f30d440fd3ca45c9b62af40733f10296a53d42859"),
+            ("", ""), (.bytes([1, 2, 3]), ""), (.array([1]), ""),
+        ]
+        for (value, expected) in values {
+            let result = try TransformFilterTests.process(
+                OtelcolProcessorAttributes.self, "action {\n key = \"a\"\n action = \"hash\"\n}",
+                Self.logs([("l", [("a", value)])]))
+            #expect(try Self.attributes(result).first == "service.name=test | a=" + expected)
+        }
+    }
+
     @Test("Items are chosen by include and exclude")
     func matching() throws {
         let batch = Self.logs([("one", [("a", 1)]), ("two", [("a", 2)])])

@@ -17,13 +17,10 @@ enum Functions {
             "extract_percentile_metric": "percentiles are computed where metrics are queried",
             "set_semconv_span_name": "set span.name from the attributes it is to show",
         ]
-        for name in [
-            "GetXML", "InsertXML", "RemoveXML", "ConvertAttributesToElementsXML", "ConvertTextToElementsXML",
-        ] {
-            table[name] = "XPath is not implemented; ParseXML and ParseSimplifiedXML are"
-        }
         for name in ["All", "Any", "Filter", "Find", "MapEach", "MapKeys", "Reduce", "When"] {
-            table[name] = "lambda expressions are behind a feature gate upstream"
+            table[name] =
+                "lambda expressions are an experiment behind ottl.functions.enableLambda, a gate of the collector that is "
+                + "not open in Alloy"
         }
         return table
     }()

@@ -206,7 +206,9 @@ struct Parser {
     }
 
     private func lambda(at offset: Int) -> OTTLError {
-        OTTLError("lambda expressions are behind a feature gate upstream and are not supported", at: offset)
+        OTTLError(
+            "lambda expressions are an experiment behind ottl.functions.enableLambda, a gate of the collector that is not "
+                + "open in Alloy", at: offset)
     }
 
     private mutating func named(_ name: String) throws(OTTLError) -> Node {

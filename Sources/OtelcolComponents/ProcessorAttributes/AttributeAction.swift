@@ -151,14 +151,15 @@ struct AttributeAction: Block, Sendable {
         if !values.isEmpty { attributes.set(key, to: values.joined(separator: ";")) }
     }
 
+    /// SHA-256 of the text, or of the number or flag in little endian order; other kinds and empty text become empty.
     private static func hash(_ value: OTLPValue) -> OTLPAnyValue {
         let digest: [UInt8]
         switch value {
-        case .string(let bytes), .bytes(let bytes): digest = SHA256.digest(bytes)
+        case .string(let bytes) where !bytes.isEmpty: digest = SHA256.digest(bytes)
         case .bool(let flag): digest = SHA256.digest([flag ? 1 : 0])
         case .int(let number): digest = withUnsafeBytes(of: number.littleEndian) { SHA256.digest($0) }
         case .double(let number): digest = withUnsafeBytes(of: number.bitPattern.littleEndian) { SHA256.digest($0) }
-        case .empty, .array, .map: digest = SHA256.digest([UInt8]())
+        case .string, .bytes, .empty, .array, .map: return .string([])
         }
         return .string(Hex.encode(digest))
     }
