@@ -183,6 +183,7 @@ struct ConverterTests {
         ("InsertXML(\"<a/>\", xpath=\"/a\", sub_document=\"<b/>\")", "<a><b></b></a>"),
         ("ConvertAttributesToElementsXML(\"<a b='1'/>\")", "<a><b>1</b></a>"),
         ("ConvertTextToElementsXML(\"<a>1<b/></a>\", element_name=\"c\")", "<a><c>1</c><b></b></a>"),
+        ("UserAgent(\"okhttp/4.12.0\")[\"user_agent.name\"]", "okhttp"),
         ("ParseCLF(\"h - - [d] \\\"-\\\" 304 5 \\\"r\\\\x41\\\" \\\"u\\\"\", \"combined\")[\"clf.referer\"]", "rA"),
     ]
 

@@ -85,7 +85,7 @@ struct LanguageTests {
             ("set(attributes[\"a\"], 1) where Len(body)", "column 31", "compare it with =="),
             ("set(attributes[\"a\"], 1 + 2.0)", "column 24", "do not mix"),
             ("set(attributes[\"a\"], SPAN_KIND_CLIENT)", "column 22", "unknown name"),
-            ("set(attributes[\"a\"], UserAgent(body))", "column 22", "UserAgent is not supported"),
+            ("set(attributes[\"a\"], Filter(body))", "column 22", "Filter is not supported"),
             ("convert_sum_to_gauge()", "column 1", "metric context"),
             ("delete_matching_keys(attributes, \"(\")", "column 34", "invalid regular expression"),
             ("replace_pattern(body, \"a\", \"b\", NoSuch)", "column 33", "unknown function"),

@@ -12,7 +12,6 @@ enum Functions {
     /// Functions of upstream that are not here, and why.
     static let refused: [String: String] = {
         var table = [
-            "UserAgent": "its answers come from a list of expressions that is not part of this program",
             "convert_exponential_histogram_to_histogram": "exponential histograms are passed on as they are",
             "extract_percentile_metric": "percentiles are computed where metrics are queried",
             "set_semconv_span_name": "set span.name from the attributes it is to show",

@@ -5,6 +5,15 @@ import Wire
 extension Functions {
     /// Functions of addresses.
     static let networkConverters: [Converter] = [
+        Converter("UserAgent", [.text("user_agent")], .map) { arguments in
+            let header = arguments.value(0)
+            return { frame in
+                let text = try header.evaluate(frame).requireText(arguments.what(0))
+                var map = UserAgent(text).map
+                map["user_agent.original"] = .string(text)
+                return .ownMap(map)
+            }
+        },
         Converter("IsInCIDR", [.text("target"), Parameter("networks", .strings)], .bool) { arguments in
             let target = arguments.value(0)
             let networks = try (arguments.strings(1) ?? []).map { text in
