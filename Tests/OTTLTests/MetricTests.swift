@@ -206,6 +206,80 @@ struct MetricTests {
             ["requests histogram 1 0 false", "  17 9.5 [0.5] [13, 4]"])
     }
 
+    /// -2 to -1 five times, three times 0, and 1 to 2, 2 to 4 and 4 to 8 once, twice and four times.
+    private static let exponential: @Sendable (OTLPMessage) -> Void = { point in
+        let histogram = OTLPExponentialHistogramPoint(point)
+        histogram.count = 15
+        histogram.sum = 20
+        histogram.zeroCount = 3
+        histogram.attributes.set("a" as OTLPKey, to: "b")
+        for (side, counts) in [
+            (OTLPField.ExponentialHistogramPoint.positive, [1, 2, 4] as [UInt64]),
+            (OTLPField.ExponentialHistogramPoint.negative, [5]),
+        ] {
+            let buckets = OTLPMessage()
+            buckets.clear(as: .other)
+            buckets.set(OTLPField.Buckets.counts, packedVarints: counts)
+            buckets.encoded.withRawBytes { point.set(side, message: $0) }
+        }
+    }
+
+    @Test("Percentiles are read off the buckets", arguments: [(25.0, "0.1d"), (90, "1.0d"), (99.5, "1.0d")])
+    func percentiles(_ percentile: Double, _ expected: String) throws {
+        let number = percentile == 99.5 ? "99.5" : "\(Int(percentile))"
+        try Self.check(
+            ["extract_percentile_metric(\(percentile))"], Fixture.metric(.histogram, [Self.histogram]),
+            [
+                "requests histogram 1 0 false", "  17 9.5 [0.1, 0.5, 1.0] [5, 8, 3, 1]",
+                "requests_p\(number) gauge 1 0 false", "  \(expected)",
+            ])
+    }
+
+    @Test(
+        "Percentiles of exponential buckets",
+        arguments: [(20.0, "-1.2"), (33, "-1.0"), (50, "0.0"), (60, "2.0"), (73, "4.0"), (99, "8.0")])
+    func exponentialPercentiles(_ percentile: Double, _ expected: String) throws {
+        let lines = try Self.describe(
+            Fixture.run(
+                ["extract_percentile_metric(\(percentile), \"_p\")"],
+                on: Fixture.metric(.exponentialHistogram, [Self.exponential]), in: .metric))
+        let value = try #require(lines.last?.split(separator: "d").first.flatMap { Double($0.dropFirst(2)) })
+        // The third of five values between -2 and -1 on the logarithmic scale: -2 to the power of 0.4.
+        let wanted = try #require(expected == "-1.2" ? -1.3195079107728942 : Double(expected))
+        #expect(abs(value - wanted) < 1e-9)
+        #expect(lines.count == 4 && lines[2] == "requests_p gauge 1 0 false" && lines[3].hasSuffix("a=b"))
+    }
+
+    @Test(
+        "Exponential buckets become explicit ones, and no value is lost",
+        arguments: [("upper", "[8, 1, 0, 6]"), ("midpoint", "[8, 1, 2, 4]"), ("uniform", "[8, 1, 1, 5]")])
+    func explicitBuckets(_ distribution: String, _ counts: String) throws {
+        try Self.check(
+            ["convert_exponential_histogram_to_histogram(\"\(distribution)\", [0.0, 2.0, 3.0])"],
+            Fixture.metric(.exponentialHistogram, [Self.exponential], Self.sum),
+            ["requests histogram 1 2 true", "  15 20.0 [0.0, 2.0, 3.0] \(counts) a=b"])
+    }
+
+    @Test("Values spread at random stay as many as they were")
+    func randomBuckets() throws {
+        for _ in 0..<20 {
+            let lines = try Self.describe(
+                Fixture.run(
+                    ["convert_exponential_histogram_to_histogram(\"random\", [0.0, 2.0, 3.0])"],
+                    on: Fixture.metric(.exponentialHistogram, [Self.exponential]), in: .metric))
+            let counts = lines[1].split(separator: "[")[2].split(separator: "]")[0].split(separator: ", ")
+            #expect(counts.compactMap { Int($0) }.reduce(0, +) == 15)
+            #expect(counts.prefix(2) == ["8", "1"])
+        }
+        for statement in [
+            "convert_exponential_histogram_to_histogram(\"other\", [1.0])",
+            "convert_exponential_histogram_to_histogram(\"upper\", [])",
+            "convert_exponential_histogram_to_histogram(\"upper\", [2.0, 1.0])", "extract_percentile_metric(100.0)",
+        ] {
+            #expect(throws: OTTLError.self, "\(statement)") { try OTTLStatement(statement, in: .metric) }
+        }
+    }
+
     @Test("Every editor of metrics has a test here")
     func complete() {
         let tested: Set = [
@@ -213,9 +287,9 @@ struct MetricTests {
             "convert_summary_count_val_to_sum", "convert_summary_sum_val_to_sum",
             "convert_summary_quantile_val_to_gauge",
             "copy_metric", "scale_metric", "aggregate_on_attributes", "aggregate_on_attribute_value",
-            "merge_histogram_buckets",
+            "merge_histogram_buckets", "extract_percentile_metric", "convert_exponential_histogram_to_histogram",
         ]
-        #expect(Set(Functions.metricEditors.map(\.name)) == tested)
+        #expect(Set((Functions.metricEditors + Functions.histogramEditors).map(\.name)) == tested)
     }
 
     @Test("Fields of metrics and data points are read and set")

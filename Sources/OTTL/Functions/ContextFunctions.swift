@@ -39,9 +39,6 @@ extension Functions {
         }
         return isFound
     }
-
-    /// Editors of spans.
-    static let spanEditors: [Editor] = []
 }
 
 /// How many spans a sampled one stands for.

@@ -5,17 +5,15 @@ enum Functions {
             + networkConverters + xmlConverters + logFormatConverters + contextConverters
     ) { $0.name }
 
-    static let editors: [String: Editor] = table(mapEditors + replacementEditors + metricEditors + spanEditors) {
+    static let editors: [String: Editor] = table(
+        mapEditors + replacementEditors + metricEditors + histogramEditors + spanEditors
+    ) {
         $0.name
     }
 
     /// Functions of upstream that are not here, and why.
     static let refused: [String: String] = {
-        var table = [
-            "convert_exponential_histogram_to_histogram": "exponential histograms are passed on as they are",
-            "extract_percentile_metric": "percentiles are computed where metrics are queried",
-            "set_semconv_span_name": "set span.name from the attributes it is to show",
-        ]
+        var table: [String: String] = [:]
         for name in ["All", "Any", "Filter", "Find", "MapEach", "MapKeys", "Reduce", "When"] {
             table[name] =
                 "lambda expressions are an experiment behind ottl.functions.enableLambda, a gate of the collector that is "

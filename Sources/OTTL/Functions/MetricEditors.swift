@@ -256,6 +256,24 @@ enum MetricMaking {
         if count > 0 { add(frame, suffix, .gauge, data, unit: nil) }
     }
 
+    /// Adds a gauge with a number for each point that gives one.
+    static func gauge(
+        _ frame: OTTLFrame, _ suffix: String, description: String, _ value: (OTLPMessage) throws -> Double?
+    ) throws {
+        let data = OTLPMessage()
+        data.clear(as: .metricData)
+        var count = 0
+        let made = OTLPMessage()
+        try frame.forEachPoint { point in
+            guard let number = try value(point) else { return }
+            copy(point, to: made)
+            OTLPNumberPoint(made).value = .double(number)
+            made.encoded.withRawBytes { data.append(OTLPField.MetricData.points, message: $0) }
+            count += 1
+        }
+        if count > 0 { add(frame, suffix, .gauge, data, unit: nil, description: description) }
+    }
+
     /// A number point with the times and attributes of any other.
     private static func copy(_ point: OTLPMessage, to made: OTLPMessage) {
         made.clear(as: .numberPoint)
@@ -266,7 +284,8 @@ enum MetricMaking {
     }
 
     private static func add(
-        _ frame: OTTLFrame, _ suffix: String, _ kind: OTLPMetricKind, _ data: OTLPMessage, unit: String?
+        _ frame: OTTLFrame, _ suffix: String, _ kind: OTLPMetricKind, _ data: OTLPMessage, unit: String?,
+        description: String? = nil
     ) {
         let metric = OTLPMessage()
         metric.clear(as: .metric)
@@ -275,6 +294,7 @@ enum MetricMaking {
         metric.set(OTLPField.Metric.description, bytes: frame.item.bytes(OTLPField.Metric.description))
         metric.set(OTLPField.Metric.unit, bytes: frame.item.bytes(OTLPField.Metric.unit))
         if let unit { metric.set(OTLPField.Metric.unit, string: unit) }
+        if let description { metric.set(OTLPField.Metric.description, string: description) }
         data.encoded.withRawBytes { metric.set(kind.rawValue, message: $0) }
         frame.made.append(metric.encoded)
     }
