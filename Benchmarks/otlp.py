@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -232,6 +233,7 @@ class HTTPClient:
     def __init__(self, port, signal_name):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.path = f"/v1/{signal_name}"
+        self.refusals = Counter()
 
     def send(self, body):
         """Whether the body was taken; it may be sent again if not."""
@@ -240,6 +242,8 @@ class HTTPClient:
         response.read()
         if response.status not in (200, 429, 503):
             raise SystemExit(f"the receiver answers {response.status}")
+        if response.status != 200:
+            self.refusals[response.status] += 1
         return response.status == 200
 
 
@@ -252,6 +256,8 @@ class GRPCClient:
         self.call = self.channel.unary_unary(
             f"/opentelemetry.proto.collector.{self.SERVICES[signal_name]}/Export", lambda data: data, lambda data: data)
 
+        self.refusals = Counter()
+
     def send(self, body):
         try:
             self.call(body, timeout=60)
@@ -259,6 +265,7 @@ class GRPCClient:
         except grpc.RpcError as error:
             if error.code() not in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE):
                 raise SystemExit(f"the receiver answers {error.code()}: {error.details()}")
+            self.refusals[error.code().name] += 1
             return False
 
 
@@ -351,7 +358,7 @@ def measure(signal_name, protocol, compression, edits, items, one_core):
 def overload(signal_name, protocol, seconds, rate):
     """Sends twice what the sink takes; memory by the tenth of the time, and what became of the requests."""
     tally = Tally(rate)
-    taken, refused, lock = [0], [0], threading.Lock()
+    taken, refused, refusals, broken, lock = [0], [0], Counter(), [], threading.Lock()
     body = request_body(signal_name)
     with Collector(protocol, "none", "no", tally) as collector:
         end = time.monotonic() + seconds
@@ -359,12 +366,18 @@ def overload(signal_name, protocol, seconds, rate):
 
         def push():
             client, next_time = client_for(protocol)(collector.port, signal_name), time.monotonic()
-            while time.monotonic() < end:
-                answer = client.send(body)
-                with lock:
-                    (taken if answer else refused)[0] += 1
-                next_time += pause
-                time.sleep(max(0, next_time - time.monotonic()))
+            try:
+                while time.monotonic() < end:
+                    answer = client.send(body)
+                    with lock:
+                        (taken if answer else refused)[0] += 1
+                    next_time += pause
+                    time.sleep(max(0, next_time - time.monotonic()))
+            except BaseException as error:
+                # In a thread it would end this client only, and so the overload.
+                broken.append(error)
+            with lock:
+                refusals.update(client.refusals)
 
         clients = [threading.Thread(target=push) for _ in range(4)]
         for client in clients:
@@ -375,10 +388,12 @@ def overload(signal_name, protocol, seconds, rate):
             resident.append(resident_mebibytes(collector.pid))
         for client in clients:
             client.join()
+        if broken:
+            raise SystemExit(f"a client failed: {broken[0]}")
         tally.rate = None
         wait_until(lambda: tally.items >= taken[0] * ITEMS_PER_REQUEST, "what was taken")
         print(f"{signal_name} over {protocol}, {2 * rate} items/s sent, {rate} taken, {seconds} s: {taken[0]} requests "
-              f"taken, {refused[0]} refused, {tally.items - taken[0] * ITEMS_PER_REQUEST} items more than taken; "
+              f"taken, {refused[0]} refused ({dict(refusals)}), {tally.items - taken[0] * ITEMS_PER_REQUEST} items more than taken; "
               f"resident MiB {', '.join(f'{size:.0f}' for size in resident)}, "
               f"peak {peak_mebibytes(collector.pid):.0f}", flush=True)
 

@@ -232,6 +232,38 @@ def case_filelog_recombined_over_kill(directory):
             check(invar.stop() == 0, "does not stop")
 
 
+def case_filelog_sinks(directory):
+    """Operators that end a pipeline: a file, the standard output and nowhere; `let`, `cache` and `parse_to` on the way."""
+    os.mkdir(f"{directory}/logs")
+    operators = """operators = [
+    {type = "regex_parser", regex = "^(?P<way>\\\\w+) (?P<number>\\\\d+)$", cache = {size = 10}},
+    {type = "router", routes = [
+      {expr = "attributes.way == 'file'", output = "archive"},
+      {expr = "attributes.way == 'print'", output = "screen"},
+      {expr = "let n = int(attributes.number); attributes.way == 'drop' and n > 1", output = "none"},
+    ], default = "rest"},
+    {type = "file_output", id = "archive", path = "%s/archive.log", format = "{{.Attributes.number}};{{.Body}}\\n"},
+    {type = "stdout", id = "screen"},
+    {type = "drop_output", id = "none"},
+    {type = "noop", id = "rest"},
+  ]""" % directory
+    with Sink(otlp_lines, answer=lambda number: 200) as sink:
+        with open(f"{directory}/logs/app.log", "w") as file:
+            file.write("file 1\nprint 2\ndrop 1\ndrop 2\nfile 3\nsend 4\n")
+        with Invar(directory, filelog(directory, sink.port, operators), PREVIEW) as invar:
+            wait_until(lambda: sorted(sink.items()) == ["drop 1", "send 4"], 30, "what goes on")
+            wait_until(
+                lambda: os.path.exists(f"{directory}/archive.log")
+                and open(f"{directory}/archive.log").read() == "1;file 1\n3;file 3\n", 30, "the file")
+            books = invar.ledger()["otelcol.receiver.filelog.in"]
+            check(books["unaccounted"] == 0 and sum(each["items"] for each in books["dropped"]) == 1, books)
+            check(invar.stop() == 0, "does not stop")
+        with open(invar.log) as output:
+            lines = [json.loads(line) for line in output if line.startswith('{"observed_timestamp"')]
+        check([line["body"] for line in lines] == ["print 2"], lines)
+        check(lines[0]["attributes"]["number"] == "2" and lines[0]["timestamp"] == "0001-01-01T00:00:00Z", lines)
+
+
 def case_otel_syslog_over_tls(directory):
     """Messages over TLS, from a client that shows a certificate; one without is turned away."""
     if not shutil.which("openssl"):

@@ -116,7 +116,11 @@ struct ExporterKafkaTests {
     @Test(
         "What the library or the exporter cannot do is refused by name",
         arguments: [
-            ("authentication {\nkerberos {\nusername = \"u\"\n}\n}", "kerberos"),
+            ("authentication {\nkerberos {\nusername = \"u\"\n}\n}", "set keytab_file"),
+            (
+                "authentication {\nkerberos {\nusername = \"u;x\"\nuse_keytab = true\nkeytab_file = \"/k\"\n}\n}",
+                "letters, digits"
+            ),
             (
                 "authentication {\nsasl {\nusername = \"u\"\npassword = \"p\"\nmechanism = \"AWS_MSK_IAM_OAUTHBEARER\"\n}\n}",
                 "AWS_MSK_IAM_OAUTHBEARER"
@@ -165,5 +169,32 @@ struct ExporterKafkaTests {
         }
         #expect(error?.description.contains("ca.location") == true, "\(String(describing: error))")
         #expect(error?.description.contains("hush") == false)
+    }
+
+    @Test("Kerberos: what the arguments say arrives at the library")
+    func kerberos() throws {
+        let body = """
+            authentication {
+              kerberos {
+                service_name = "broker"
+                realm        = "EXAMPLE.ORG"
+                use_keytab   = true
+                username     = "invar"
+                keytab_file  = "/etc/invar.keytab"
+              }
+            }
+            """
+        let tree = try Parser.parse(SourceFile(name: "test", bytes: Array((brokers + body).utf8)))
+        let decoded = BlockDecoder.decode(OtelcolExporterKafka.Arguments.self, body: tree.body, in: Scope())
+        let arguments = try #require(decoded.value)
+        let configuration = KafkaConfiguration()
+        try configuration.apply(arguments.settings.producer)
+        for (name, value) in [
+            ("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "GSSAPI"),
+            ("sasl.kerberos.service.name", "broker"), ("sasl.kerberos.principal", "invar@EXAMPLE.ORG"),
+            ("sasl.kerberos.keytab", "/etc/invar.keytab"),
+        ] {
+            #expect(configuration.value(of: name) == value, "\(name)")
+        }
     }
 }

@@ -366,4 +366,69 @@ struct LoadBalancingTests {
         #expect(harness.finish() == [])
         #expect(servers.finish() == [])
     }
+
+    @Test(
+        "What waits for endpoints and for a place among them goes to the new ring when the arguments change",
+        arguments: ["", "queue { enabled = false }", "queue { wait_for_result = true }"])
+    func changedArguments(queue: String) throws {
+        let servers = try Servers(2)
+        let harness = ComponentHarness(OtelcolExporterLoadBalancing.self)
+        let outer = "sending_queue { }\nretry_on_failure { initial_interval = \"100s\" }\n"
+        let slow = { (text: String) in text.replacing("initial_interval = \"1s\"", with: "initial_interval = \"100s\"")
+        }
+        // Nobody listens on the port of discard, as a rule.
+        #expect(harness.start(slow(body(["127.0.0.1:9", servers.addresses[0]], outer, queue: queue))) == [])
+        let input: Receiver<OTLPBatch> = try #require(harness.export("input"))
+        let sent = (0..<80).map { UInt8($0) }
+        for begin in stride(from: 0, to: 80, by: 10) {
+            try harness.run { try await input.consume(Self.traces(Array(sent[begin..<begin + 10]))) }
+        }
+        #expect(settle(harness, servers) { servers.ids[0].count > 20 })
+        #expect(harness.update(slow(body(servers.addresses, outer + "routing_key = \"service\"", queue: queue))) == [])
+        #expect(settle(harness, servers) { servers.ids.flatMap(\.self).count >= sent.count })
+        #expect(servers.ids.flatMap(\.self).sorted() == sent)
+        #expect(settle(harness, servers) { harness.instance.ledger.statement.heldItems == 0 })
+        #expect(harness.instance.ledger.statement.outgoing == sent.count)
+        #expect(harness.instance.ledger.statement.droppedItems == 0)
+        #expect(harness.finish() == [])
+        #expect(servers.finish() == [])
+    }
+
+    @Test("Nothing is lost or sent twice while arguments change under load, back and forth")
+    func changesUnderLoad() throws {
+        let servers = try Servers(2)
+        let harness = ComponentHarness(OtelcolExporterLoadBalancing.self)
+        let texts = ["10s", "11s", "12s"].map { time in
+            body(servers.addresses).replacing("retry {", with: "timeout = \"\(time)\"\nretry {")
+        }
+        #expect(harness.start(texts[0]) == [])
+        let input: Receiver<OTLPBatch> = try #require(harness.export("input"))
+        var sent: [UInt8] = []
+        for round in 0..<40 {
+            let ids = (0..<6).map { UInt8(round * 6 + $0) }
+            // Between two lives senders are asked to come back.
+            var isTaken = false
+            while !isTaken {
+                do {
+                    try harness.run { try await input.consume(Self.traces(ids)) }
+                    isTaken = true
+                } catch let error as DeliveryError where error.isRetryable {
+                    servers.settle()
+                    harness.settle()
+                }
+            }
+            sent += ids
+            if round % 4 == 1 { #expect(harness.update(texts[round / 4 % 3]) == []) }
+            if round % 12 == 5 {
+                #expect(harness.update(texts[2]) == [])
+                #expect(harness.update(texts[round / 4 % 3]) == [])
+            }
+        }
+        #expect(
+            settle(harness, servers, by: .seconds(1)) { harness.instance.ledger.statement.outgoing == sent.count })
+        #expect(servers.ids.flatMap(\.self).sorted() == sent)
+        #expect(harness.instance.ledger.statement.droppedItems == 0)
+        #expect(harness.finish() == [])
+        #expect(servers.finish() == [])
+    }
 }

@@ -314,9 +314,14 @@ struct StanzaOperatorTests {
             (#"{type = "noop", id = "a"}, {type = "noop", id = "a"}"#, "duplicate id"),
             (#"{type = "noop", on_error = "x"}"#, "on_error"),
             (#"{type = "regex_parser", regex = "a"}"#, "named group"),
-            (#"{type = "regex_parser", regex = "(?P<a>x)", cache = {size = 1}}"#, "cache"),
+            (#"{type = "regex_parser", regex = "(?P<a>x)", cache = {size = 65536}}"#, "from 0 to 65535"),
+            (#"{type = "container", parse_to = "body"}"#, "use attributes or resource"),
+            (#"{type = "file_output"}"#, "'path' is required"),
+            (#"{type = "file_output", path = "/x", format = "{{"}"#, "'format'"),
+            (#"{type = "stdout", output = "x"}"#, "set it on the operator before"),
             (#"{type = "move", from = "body"}"#, "'to' is required"), (#"{type = "filter"}"#, "'expr' is required"),
-            (#"{type = "filter", expr = "let x = 1; x > 1"}"#, "variables"),
+            (#"{type = "filter", expr = "let x = 1; let x = 2; x > 1"}"#, "another meaning"),
+            (#"{type = "filter", expr = "let body = 1; body > 1"}"#, "another meaning"),
             (#"{type = "recombine", combine_field = "body"}"#, "exactly one of"),
             (#"{type = "time_parser", parse_from = "body", layout = "%Q"}"#, "directive"),
             (#"{type = "time_parser", parse_from = "body", layout_type = "epoch", layout = "d"}"#, "epoch"),
@@ -324,7 +329,7 @@ struct StanzaOperatorTests {
             (#"{type = "severity_parser", parse_from = "body", mapping = {loud = "x"}}"#, "unknown severity"),
             (#"{type = "json_parser", timestamp = {layout = "%Y"}}"#, "'parse_from' is required"),
             (#"{type = "json_parser", parse_from = "body["}"#, "invalid field"),
-            (#"{type = "csv_parser"}"#, "header"), (#"{type = "json_parser", if = "body ="}"#, "variables"),
+            (#"{type = "csv_parser"}"#, "header"), (#"{type = "json_parser", if = "body ="}"#, "use == to compare"),
         ] {
             let found = try problems(text)
             #expect(found.contains(part), "\(text): \(found)")
@@ -342,6 +347,9 @@ struct StanzaOperatorTests {
             ("body startsWith 'x' ? upper(body) : 'no'", "X"), ("len(attributes.l)", "2"), ("attributes.l[-1]", "b"),
             ("int('42') + 1", "43"), ("trimPrefix('abc', 'a') + string(1.5)", "bc1.5"), ("split('a,b', ',')[1]", "b"),
             ("replace('aXbX', 'X', '-')", "a-b-"), ("type(attributes)", "map"), ("unknown == nil", "true"),
+            ("let n = attributes.n; let m = n + 1; m * n", "30"),
+            ("let n = 1; any(attributes.l, {# == 'b' and n == 1}) ? (let q = 'r'; q + body) : 'no'", "rx"),
+            ("if attributes.n > 9 { 'large' } else if attributes.n > 4 { 'medium' } else { 'small' }", "medium"),
             ("timestamp == nil", "true"), ("1 < 2 and 'a' < 'b' and 1.5 >= 1", "true"), ("env('HOME') != ''", "true"),
             ("(1 + 2) * 3", "9"), ("1 == 1.0", "true"), ("'1' == 1", "false"), ("!(body == 'y')", "true"),
             ("any([1, 2], {# > 1})", "true"), ("all([1, 2], # > 1)", "false"), ("none([1, 2], # > 2)", "true"),
@@ -370,7 +378,7 @@ struct StanzaOperatorTests {
             "", "body ==", "(body", "body)", "'open", "a | b", "# > 1", "any(body)", "any(body, {true)", "{a 1}",
             "[1] | len", "count()", "map([1], #.f())", "body | unknown()", ".a",
             "any([1], any([1], any([1], any([1], any([1], true)))))",
-            "let x = 1; x", "@",
+            "let x = 1 x", "@",
             "body.lower()", "1..3", "len()", "body matches '('",
         ])
     func refusedExpressions(_ text: String) {

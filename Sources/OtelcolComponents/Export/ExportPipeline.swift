@@ -122,7 +122,8 @@ final class ExportPipeline: Sendable {
         }
     }
 
-    private static func book(_ outcome: ExportOutcome, _ count: Int, _ ledger: ComponentLedger) {
+    /// Books what became of items that were taken before.
+    static func book(_ outcome: ExportOutcome, _ count: Int, _ ledger: ComponentLedger) {
         switch outcome {
         case .sent(let report):
             let rejected = min(max(report.rejectedItems, 0), count)
@@ -222,6 +223,13 @@ final class ExportPipeline: Sendable {
             }
         }
         for lane in lanes { await lane.log?.close() }
+    }
+
+    /// Takes no more, and ends what waits for another attempt; senders that wait learn of it. For the time before the end.
+    func interrupt() {
+        if successor?.isExpected() == true { isFollowed.withLock { $0 = true } }
+        isStopping.withLock { $0 = true }
+        for lane in lanes { lane.stop() }
     }
 
     private func serve(_ lane: ExportLane) async {

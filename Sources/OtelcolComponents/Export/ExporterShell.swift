@@ -46,14 +46,15 @@ final class ExporterShell<Arguments: Sendable>: Sendable {
         defer {
             for entry in takeLeftovers() { entry.settled(.failed(.stopped, "the exporter stopped")) }
         }
-        try await arguments.whileCurrent(settings) { [self] current in
+        let latest = LatestSettings<Settings>()
+        try await arguments.whileCurrent({ latest.note(settings($0)) }) { [self] current in
             let made = try make(current, context)
             defer { made.close() }
             let next = ExportPipeline(
                 queue: made.queue, retry: made.retry, destination: made.destination, context: context,
                 exporter: context.componentID,
                 successor: ExportSuccessor(
-                    isExpected: { [arguments] in settings(arguments.current) != current },
+                    isExpected: { latest.value != current },
                     take: { [self] entry in leftovers.withLock { $0.append(entry) } }))
             next.adopt(takeLeftovers())
             do {
@@ -73,5 +74,18 @@ final class ExporterShell<Arguments: Sendable>: Sendable {
             defer { entries = [] }
             return entries
         }
+    }
+}
+
+/// The settings that ``Live/whileCurrent(_:_:)`` has seen last: others than those that run are what comes next, even when
+/// they have been changed back since.
+final class LatestSettings<Value: Sendable>: Sendable {
+    private let latest = Mutex<Value?>(nil)
+
+    var value: Value? { latest.withLock { $0 } }
+
+    func note(_ value: Value) -> Value {
+        latest.withLock { $0 = value }
+        return value
     }
 }

@@ -36,15 +36,29 @@ struct KafkaConfiguration: ~Copyable {
         case .murmur2: try set("partitioner", "murmur2_random")
         case .roundRobin, .leastBackup: break
         }
-        try apply(settings.login, settings.tls)
+        try apply(settings.login, settings.kerberos, settings.tls)
     }
 
-    private func apply(_ login: KafkaLogin?, _ tls: ClientTLS?) throws(KafkaError) {
-        switch (login, tls) {
-        case (nil, nil): try set("security.protocol", "plaintext")
-        case (nil, _?): try set("security.protocol", "ssl")
-        case (_?, nil): try set("security.protocol", "sasl_plaintext")
-        case (_?, _?): try set("security.protocol", "sasl_ssl")
+    /// What the library has for a setting; nil when it knows none.
+    func value(of name: String) -> String? {
+        var text = [CChar](repeating: 0, count: 1024)
+        var count = text.count
+        guard rd_kafka_conf_get(pointer, name, &text, &count) == RD_KAFKA_CONF_OK else { return nil }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private func apply(_ login: KafkaLogin?, _ kerberos: KafkaKerberos?, _ tls: ClientTLS?) throws(KafkaError) {
+        let isPlain = login == nil && kerberos == nil
+        try set("security.protocol", (isPlain ? "" : "sasl_") + (tls != nil ? "ssl" : "plaintext"))
+        if let kerberos {
+            guard value(of: "builtin.features")?.contains("sasl_gssapi") == true else {
+                throw KafkaError(
+                    "the Kafka client of this system knows no Kerberos: use sasl with a name and a password")
+            }
+            try set("sasl.mechanisms", "GSSAPI")
+            try set("sasl.kerberos.service.name", kerberos.serviceName)
+            try set("sasl.kerberos.principal", kerberos.principal)
+            try set("sasl.kerberos.keytab", kerberos.keytab)
         }
         if let login {
             try set("sasl.mechanisms", login.mechanism)

@@ -18,6 +18,7 @@ struct KafkaProducerSettings: Sendable, Equatable {
     let timeout: Duration
     let idleTimeout: Duration
     let login: KafkaLogin?
+    let kerberos: KafkaKerberos?
     /// Nil is without TLS.
     let tls: ClientTLS?
     let metadata: KafkaMetadata
@@ -50,6 +51,7 @@ struct KafkaProducerSettings: Sendable, Equatable {
         let producer: Producer = block.block("producer", "How records are sent.")
         partitioner = block.block("record_partitioner", "How records are shared among the partitions of a topic.")
         login = authentication.login
+        kerberos = authentication.kerberos
         let given = tls ?? authentication.tls
         self.tls = given?.isInsecure == true ? nil : given
         maximumRecordBytes = producer.maximumRecordBytes
@@ -199,9 +201,17 @@ struct KafkaLogin: Sendable, Equatable {
     let password: Secret<String>
 }
 
+/// Who the client is, by a ticket of Kerberos that `kinit` gets with the key of a keytab.
+struct KafkaKerberos: Sendable, Equatable {
+    let serviceName: String
+    let principal: String
+    let keytab: String
+}
+
 /// The `authentication` block.
 private struct KafkaAuthentication: Block {
     let login: KafkaLogin?
+    let kerberos: KafkaKerberos?
     let tls: ClientTLS?
 
     init(from block: inout BlockReader) {
@@ -210,7 +220,10 @@ private struct KafkaAuthentication: Block {
         tls = block.optionalBlock("tls", "The same as `tls` of the component.")
         let kerberos: Kerberos? = block.optionalBlock("kerberos", "A ticket of Kerberos.")
         if plain != nil, sasl != nil { block.reject("plaintext", "cannot be set together with sasl") }
-        if kerberos != nil { block.reject("kerberos", "is not supported: use sasl with a name and a password") }
+        if kerberos != nil, plain != nil || sasl != nil {
+            block.reject("kerberos", "cannot be set together with plaintext or sasl")
+        }
+        self.kerberos = kerberos?.settings
         login =
             sasl?.login ?? plain.map { KafkaLogin(mechanism: "PLAIN", username: $0.username, password: $0.password) }
     }
@@ -258,15 +271,45 @@ private struct KafkaAuthentication: Block {
     }
 
     private struct Kerberos: Block {
+        let settings: KafkaKerberos
+
         init(from block: inout BlockReader) {
-            _ = block.optional("service_name", default: "", "The name of the service.")
-            _ = block.optional("realm", default: "", "The realm.")
-            _ = block.optional("use_keytab", default: false, "Whether the key is in a file.")
-            let _: String = block.required("username", "The name.")
-            let _: Secret<String>? = block.optional("password", "The password.")
-            _ = block.optional("config_file", default: "", "The configuration of Kerberos.")
-            _ = block.optional("keytab_file", default: "", "The file with the key.")
-            _ = block.optional("disable_fast_negotiation", default: false, "Whether PA-FX-FAST is not used.")
+            let service = block.optional("service_name", default: "", "The name of the service.")
+            let realm = block.optional("realm", default: "", "The realm.")
+            let usesKeytab = block.optional("use_keytab", default: false, "Whether the key is in a file.")
+            let username: String = block.required("username", "The name.")
+            let password: Secret<String>? = block.optional("password", "The password.")
+            let configuration = block.optional("config_file", default: "", "The configuration of Kerberos.")
+            let keytab = block.optional("keytab_file", default: "", "The file with the key.")
+            let isSlow = block.optional("disable_fast_negotiation", default: false, "Whether PA-FX-FAST is not used.")
+            settings = KafkaKerberos(
+                serviceName: service.isEmpty ? "kafka" : service,
+                principal: realm.isEmpty ? username : "\(username)@\(realm)", keytab: keytab)
+            if !usesKeytab {
+                block.reject("use_keytab", "must be true: put the key into a file with ktutil and set keytab_file")
+            } else if keytab.isEmpty {
+                block.reject("keytab_file", "must be set with use_keytab")
+            }
+            if password != nil { block.reject("password", "is not supported: the key is in keytab_file") }
+            if !["", "/etc/krb5.conf"].contains(configuration) {
+                block.reject("config_file", "is not supported: set the environment variable KRB5_CONFIG")
+            }
+            if isSlow {
+                block.reject("disable_fast_negotiation", "is not supported: set it in the configuration of Kerberos")
+            }
+            // They become words of kinit's command line, which a shell reads.
+            for (name, text) in [
+                ("service_name", service), ("realm", realm), ("username", username), ("keytab_file", keytab),
+            ] where !text.utf8.allSatisfy(Self.isPlain) {
+                block.reject(name, "may have letters, digits and any of ._-/@+ only")
+            }
+        }
+
+        private static func isPlain(_ byte: UInt8) -> Bool {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+            default: "._-/@+".utf8.contains(byte)
+            }
         }
     }
 }

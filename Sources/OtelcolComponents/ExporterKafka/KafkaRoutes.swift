@@ -66,7 +66,8 @@ extension KafkaRoute {
         if let encoding = KafkaEncoding(rawValue: word) { return encoding }
         let known = KafkaEncoding.allCases.map(\.rawValue).joined(separator: ", ")
         if word.hasPrefix("jaeger_") || word.hasPrefix("zipkin_") {
-            block.reject(argument, "\"\(word)\" is not supported; use one of \(known)")
+            block.reject(
+                argument, "\"\(word)\" is not supported; use one of \(known), and a receiver of OTLP at the other end")
         } else {
             block.reject(argument, "must be one of \(known)")
         }

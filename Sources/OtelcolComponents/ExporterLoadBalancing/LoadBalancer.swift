@@ -8,7 +8,8 @@ import Telemetry
 ///
 /// As a destination it takes a batch when at least one endpoint has taken its part. Parts that the others cannot take
 /// now wait here and are tried again by `retry_on_failure`, without it by `protocol.otlp.retry`; so do batches of
-/// endpoints that are gone, which are routed anew over those that are left.
+/// endpoints that are gone, which are routed anew over those that are left. When another balancer follows it is given all
+/// that waits, in endpoints' queues and here, and routes it anew.
 final class LoadBalancer: ExportDestination {
     /// What batches are spread by.
     struct Settings: Sendable, Equatable {
@@ -58,6 +59,8 @@ final class LoadBalancer: ExportDestination {
 
     /// Batches that may wait here before no more are taken.
     private static let maximumWaiting = 100
+    /// Batches of another balancer that are routed at the same time.
+    private static let adoptions = 16
 
     let members = Live<[Member]>([])
 
@@ -66,10 +69,12 @@ final class LoadBalancer: ExportDestination {
     private let router: BatchRouter
     private let holding: Holding
     private let alarm: Alarm
+    private let successor: ExportSuccessor
     private let state = Mutex(State())
 
-    init(_ settings: Settings, _ context: Context<InputExports>) {
+    init(_ settings: Settings, _ context: Context<InputExports>, successor: ExportSuccessor) {
         self.settings = settings
+        self.successor = successor
         self.context = context
         router = BatchRouter(key: settings.routingKey)
         holding = context.ledger.holding("rerouting")
@@ -116,7 +121,9 @@ final class LoadBalancer: ExportDestination {
             destination: OTLPGRPCDestination(dialer: dialer, timeout: settings.callTimeout))
         let pipeline = ExportPipeline(
             queue: settings.queue, retry: settings.retry, destination: destination, context: context,
-            exporter: Self.exporter(context.componentID, name), holding: "endpoint_queues")
+            exporter: Self.exporter(context.componentID, name), holding: "endpoint_queues",
+            // A batch whose sender waits goes back to it, and so waits here.
+            successor: settings.queue.isEnabled && !settings.queue.waitsForResult ? successor : nil)
         return Member(id: nextID, name: name, pipeline: pipeline, dialer: dialer)
     }
 
@@ -161,6 +168,17 @@ final class LoadBalancer: ExportDestination {
         return ExportReport(handedOnItems: batch.itemCount)
     }
 
+    /// Takes over what another balancer had waiting, some batches at a time; once cancelled what has no place in a queue
+    /// waits here.
+    func adopt(_ entries: [ExportEntry]) async {
+        await withTaskGroup(of: Void.self) { group in
+            for (number, entry) in entries.enumerated() {
+                if number >= Self.adoptions { await group.next() }
+                group.addTask { entry.settled(.sent(await self.takeBack(entry.batch))) }
+            }
+        }
+    }
+
     /// Books what nobody took: dropped, or waiting here.
     private func settle(_ spread: Spread) {
         for (part, error) in spread.refused { drop(part, error.reason, error) }
@@ -173,12 +191,15 @@ final class LoadBalancer: ExportDestination {
             "Dropping data that no endpoint takes", error, ["items": "\(batch.itemCount)", "reason": "\(reason)"])
     }
 
+    /// How long to wait; nil is for ever. What is only kept for a successor uses up no attempt.
+    private func pause(_ schedule: inout RetrySchedule, _ now: Int64) -> Duration? {
+        successor.isExpected() ? .seconds(3600) : schedule.next(now: now, atLeast: nil)
+    }
+
     private func wait(_ batch: OTLPBatch, _ error: DeliveryError) {
         let now = context.clock.monotonicNanoseconds
         var schedule = RetrySchedule(settings.rerouting, now: now)
-        guard let pause = schedule.next(now: now, atLeast: nil) else {
-            return drop(batch, .retriesExhausted, error)
-        }
+        guard let pause = pause(&schedule, now) else { return drop(batch, .retriesExhausted, error) }
         let bytes = batch.byteCount
         guard context.memory.reserve(bytes) else { return drop(batch, .overloaded, error) }
         holding.add(batch.itemCount)
@@ -287,6 +308,7 @@ final class LoadBalancer: ExportDestination {
     /// Tries again what waits here, until cancelled; then once more.
     func repeatWaiting() async {
         while (try? await alarm.wait()) != nil { await retry(all: false) }
+        if successor.isExpected() { return }
         // Senders and endpoints outlive this task; what is left is tried while they do.
         await Task(executorPreference: context.services.executor) { [self] in await retry(all: true) }.value
     }
@@ -312,7 +334,7 @@ final class LoadBalancer: ExportDestination {
         if isLast { return drop(part, .stopped, error) }
         let now = context.clock.monotonicNanoseconds
         var schedule = schedule
-        guard let pause = schedule.next(now: now, atLeast: nil) else { return drop(part, .retriesExhausted, error) }
+        guard let pause = pause(&schedule, now) else { return drop(part, .retriesExhausted, error) }
         let bytes = part.byteCount
         guard context.memory.reserve(bytes) else { return drop(part, .overloaded, error) }
         holding.add(part.itemCount)
@@ -322,7 +344,12 @@ final class LoadBalancer: ExportDestination {
         }
     }
 
-    /// Gives up what still waits when everything else has ended, and lets go of the endpoints.
+    /// Ends what waits for another attempt at an endpoint, so that who waits for that learns of it.
+    func interrupt() {
+        for member in state.withLock({ Array($0.members.values) }) { member.pipeline.interrupt() }
+    }
+
+    /// Hands on or gives up what still waits when everything else has ended, and lets go of the endpoints.
     func finish() {
         let left = state.withLock { state in
             state.members = [:]
@@ -331,9 +358,20 @@ final class LoadBalancer: ExportDestination {
         }
         // Their destinations refer to this.
         members.replace(with: [])
+        let isFollowed = successor.isExpected()
         for entry in left {
+            let count = entry.batch.itemCount
+            if isFollowed {
+                successor.take(
+                    ExportEntry(batch: entry.batch) { [context, holding] outcome in
+                        context.memory.release(entry.reserved)
+                        holding.subtract(count)
+                        ExportPipeline.book(outcome, count, context.ledger)
+                    })
+                continue
+            }
             context.memory.release(entry.reserved)
-            holding.subtract(entry.batch.itemCount)
+            holding.subtract(count)
             drop(entry.batch, .stopped, nil)
         }
     }

@@ -10,7 +10,8 @@ import Telemetry
 /// service or metric, to the same one.
 ///
 /// Each endpoint has a queue by `protocol.otlp.queue`. Endpoints that come or go leave the connections and queues of the
-/// others alone, and what waits for one that is gone is routed again. A signal that `routing_key` is not for is refused
+/// others alone, and what waits for one that is gone is routed again. So is all that waits when other arguments change: by
+/// the new ones, so that a change costs nothing. A signal that `routing_key` is not for is refused
 /// with the reason `unroutable`.
 package final class OtelcolExporterLoadBalancing: Component {
     package typealias Exports = InputExports
@@ -75,9 +76,18 @@ package final class OtelcolExporterLoadBalancing: Component {
         var balancer: LoadBalancer?
     }
 
+    private struct Leftovers {
+        /// Of `sending_queue`.
+        var outer: [ExportEntry] = []
+        /// Of the endpoints' queues, and what no endpoint had taken.
+        var routed: [ExportEntry] = []
+    }
+
     private let arguments: Live<Arguments>
     private let context: Context<InputExports>
     private let running = Mutex(Running())
+    /// What waited when the arguments changed.
+    private let leftovers = Mutex(Leftovers())
 
     package init(_ arguments: Live<Arguments>, _ context: Context<InputExports>) throws {
         self.arguments = arguments
@@ -108,16 +118,40 @@ package final class OtelcolExporterLoadBalancing: Component {
     }
 
     package func run() async throws {
-        try await arguments.whileCurrent(\.settings) { [self] settings in try await spread(by: settings) }
+        defer {
+            let left = takeLeftovers()
+            for entry in left.outer + left.routed { entry.settled(.failed(.stopped, "the exporter stopped")) }
+        }
+        let latest = LatestSettings<Settings>()
+        try await arguments.whileCurrent({ latest.note($0.settings) }) { [self] settings in
+            try await spread(by: settings) { latest.value != settings }
+        }
     }
 
-    private func spread(by settings: Settings) async throws {
-        let balancer = LoadBalancer(settings.balancing, context)
+    private func takeLeftovers() -> Leftovers {
+        leftovers.withLock { leftovers in
+            defer { leftovers = Leftovers() }
+            return leftovers
+        }
+    }
+
+    /// Sends until cancelled. `isFollowed` says, once it is, whether that is for new settings.
+    private func spread(by settings: Settings, isFollowed: @escaping @Sendable () -> Bool) async throws {
+        let adopted = takeLeftovers()
+        let balancer = LoadBalancer(
+            settings.balancing, context,
+            successor: ExportSuccessor(
+                isExpected: isFollowed,
+                take: { [self] entry in leftovers.withLock { $0.routed.append(entry) } }))
         running.withLock { $0.balancer = balancer }
         if case .fixed(let names) = arguments.current.resolver { balancer.update(names) }
         let outer = ExportPipeline(
             queue: settings.queue, retry: settings.retry, destination: balancer, context: context,
-            exporter: context.componentID)
+            exporter: context.componentID,
+            successor: ExportSuccessor(
+                isExpected: isFollowed,
+                take: { [self] entry in leftovers.withLock { $0.outer.append(entry) } }))
+        outer.adopt(adopted.outer)
         // These end in order when all is cancelled: no new batches, then those that wait, then the endpoints' queues.
         let executor = context.services.executor
         let serving = Task(executorPreference: executor) {
@@ -126,6 +160,7 @@ package final class OtelcolExporterLoadBalancing: Component {
             }
         }
         let repeating = Task(executorPreference: executor) { await balancer.repeatWaiting() }
+        let adopting = Task(executorPreference: executor) { await balancer.adopt(adopted.routed) }
         var failure: (any Error)?
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -137,6 +172,8 @@ package final class OtelcolExporterLoadBalancing: Component {
                 group.addTask { [self] in
                     try await outer.run { [self] isTaking in
                         running.withLock { $0.pipeline = isTaking ? outer : nil }
+                        // Endpoints that are tried again and again would hold up those who wait for them, and so the change.
+                        if !isTaking, isFollowed() { balancer.interrupt() }
                     }
                 }
                 defer { group.cancelAll() }
@@ -145,6 +182,8 @@ package final class OtelcolExporterLoadBalancing: Component {
         } catch {
             failure = error
         }
+        adopting.cancel()
+        await adopting.value
         repeating.cancel()
         await repeating.value
         serving.cancel()

@@ -141,6 +141,7 @@ final class FileLogEngine: Sendable {
             if state.pipeline != settings.operators {
                 var output: [StanzaEntry] = []
                 state.operators.flushAll(into: &output, &step.tally)
+                state.operators.writeSinks(&step.tally)
                 step.entries += output
                 state.pipeline = settings.operators
                 state.operators = StanzaPipeline.State(settings.operators)
@@ -184,6 +185,7 @@ final class FileLogEngine: Sendable {
                 state.isInRound = false
                 step.isRoundOver = true
             }
+            state.operators.writeSinks(&step.tally)
             return step
         }
     }
@@ -193,6 +195,7 @@ final class FileLogEngine: Sendable {
         state.withLock { state in
             var step = Step()
             state.operators.flushAll(into: &step.entries, &step.tally)
+            state.operators.writeSinks(&step.tally)
             return step
         }
     }

@@ -234,6 +234,7 @@ final class TrackedFile {
             var ignored = LogTally()
             state.process(StanzaEntry(body: .text(text), observed: wall), into: &output, &ignored)
             state.flushAll(into: &output, &ignored)
+            state.writeSinks(&ignored)
             if let problem = ignored.problem { tally.note(problem, .send) }
             for entry in output { for item in entry.attributes.entries { found[item.key] = item.value } }
             place = token.next

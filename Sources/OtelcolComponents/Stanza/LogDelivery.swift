@@ -70,7 +70,10 @@ struct LogDelivery: Sendable {
 
     /// Books what was read but is not delivered.
     func book(_ tally: LogTally) {
-        context.ledger.originated(tally.malformed + tally.empty + tally.filtered + tally.tooLong)
+        context.ledger.originated(
+            tally.malformed + tally.empty + tally.filtered + tally.tooLong + tally.written + tally.unwritten)
+        context.ledger.delivered(tally.written)
+        context.ledger.drop(tally.unwritten, "write_failed")
         context.ledger.drop(tally.malformed, .malformed)
         context.ledger.drop(tally.empty, "empty")
         context.ledger.drop(tally.tooLong, .limit)
@@ -97,6 +100,10 @@ struct LogTally: Sendable, Equatable {
     var tooLong = 0
     /// Dropped because operators asked for it.
     var filtered = 0
+    /// Written by operators that end the pipeline.
+    var written = 0
+    /// Those that such operators could not write.
+    var unwritten = 0
     /// The last reason why a log could not be worked on, sent or not.
     var problem: StanzaError?
     /// Whether that is of interest to people who look for it only.

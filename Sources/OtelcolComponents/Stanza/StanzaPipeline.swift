@@ -47,6 +47,12 @@ struct StanzaPipeline: Sendable {
             var reader = OperatorReader(type, ObjectValue(settings), collected)
             _ = reader.value("type")
             let given = reader.string("id") ?? ""
+            if StanzaOperator.sinks.contains(type) {
+                for key in ["output", "if", "on_error"] where reader.isSet(key) {
+                    reader.reject(
+                        "'\(key)' is not supported: what arrives goes no further; set it on the operator before")
+                }
+            }
             let outputs: [String]? = reader.isSet("output") ? reader.strings("output") : nil
             let condition = reader.expression("if")
             let actionName = reader.string("on_error") ?? "send"
@@ -90,6 +96,7 @@ struct StanzaPipeline: Sendable {
         }
         for index in nodes.indices {
             let owner = nodes[index].id
+            if case .sink = nodes[index].kind { continue }
             if let outputs = wanted[index] {
                 nodes[index].outputs = outputs.compactMap { place($0, owner) }
             } else {
@@ -131,6 +138,7 @@ extension StanzaPipeline {
     struct State {
         private let pipeline: StanzaPipeline
         private var recombiners: [Int: Recombiner] = [:]
+        private var sinks: [Int: StanzaSinkBuffer] = [:]
         private var random = SystemRandomNumberGenerator()
 
         init(_ pipeline: StanzaPipeline) {
@@ -162,6 +170,13 @@ extension StanzaPipeline {
         mutating func flushAll(into output: inout [StanzaEntry], _ tally: inout LogTally) {
             for index in recombiners.keys.sorted() {
                 for entry in recombiners[index]?.flushAll() ?? [] { pass(entry, from: index, &output, &tally) }
+            }
+        }
+
+        /// Writes what sinks were given. To be called after entries were worked on and parts let go; blocks.
+        mutating func writeSinks(_ tally: inout LogTally) {
+            for index in sinks.keys.sorted() {
+                if case .sink(let sink) = pipeline.nodes[index].kind { sinks[index]?.write(to: sink, &tally) }
             }
         }
 
@@ -201,6 +216,9 @@ extension StanzaPipeline {
                     }
                 case .router(let routes, _):
                     route(entry, node, routes, &output, &tally)
+                    return
+                case .sink(let sink):
+                    sinks[start, default: StanzaSinkBuffer()].add(entry, sink, &tally)
                     return
                 case .recombine:
                     let whole = try recombiners[start]?.add(entry) ?? []

@@ -27,11 +27,16 @@ indirect enum ExpressionNode: Sendable {
     /// `#`, and `#index`: what a predicate is asked about.
     case element, index
     case predicate(ExpressionPredicate, ExpressionNode, ExpressionNode?)
+    /// `let`: the value of the next variable, and what it is for.
+    case binding(ExpressionNode, ExpressionNode)
+    /// A variable, by the number of those bound around it.
+    case variable(Int)
 
-    /// What the innermost predicate is asked about.
+    /// What the innermost predicate is asked about, and the variables bound around.
     struct Scope: Sendable {
         var element: ExpressionValue = .null
         var index = 0
+        var variables: [ExpressionValue] = []
     }
 
     func value(_ entry: StanzaEntry, _ scope: Scope = Scope()) throws(StanzaError) -> ExpressionValue {
@@ -86,7 +91,12 @@ indirect enum ExpressionNode: Sendable {
         case .element: return scope.element
         case .index: return .int(Int64(scope.index))
         case .predicate(let kind, let list, let condition):
-            return try kind.value(of: try list.value(entry, scope), condition, entry)
+            return try kind.value(of: try list.value(entry, scope), condition, entry, scope.variables)
+        case .binding(let value, let rest):
+            var inner = scope
+            inner.variables.append(try value.value(entry, scope))
+            return try rest.value(entry, inner)
+        case .variable(let index): return scope.variables[index]
         }
     }
 

@@ -9,6 +9,9 @@ struct ExpressionParser {
     /// Predicates around the word.
     private var predicates = 0
 
+    /// Variables around the word, the outermost first.
+    private var variables: [String] = []
+
     /// Words so far; the tree is not deeper than that.
     private var parts = 0
 
@@ -30,7 +33,8 @@ struct ExpressionParser {
         switch token {
         case .symbol(".."): StanzaError("ranges are not supported in expressions")
         case .symbol("#"): StanzaError("# has no meaning outside of predicates")
-        case .symbol(";"), .symbol("="): StanzaError("variables are not supported in expressions")
+        case .symbol(";"): StanzaError("; stands between let and what follows, not elsewhere in expressions")
+        case .symbol("="): StanzaError("= stands in let only: use == to compare")
         default: StanzaError("unexpected \(token.text) in the expression")
         }
     }
@@ -57,6 +61,8 @@ struct ExpressionParser {
         depth += 1
         defer { depth -= 1 }
         guard depth <= Self.maximumDepth else { throw StanzaError("expression is nested too deeply") }
+        if token == .name("let") { return try binding() }
+        if token == .name("if") { return try choice() }
         var condition = try binary(0)
         while token == .symbol("|") {
             try advance()
@@ -73,6 +79,43 @@ struct ExpressionParser {
         }
         return condition
     }
+
+    /// `let name = value; rest`.
+    private mutating func binding() throws(StanzaError) -> ExpressionNode {
+        try advance()
+        guard case .name(let name) = token else { throw unexpected() }
+        let isTaken =
+            Self.names.contains(name) || variables.contains(name) || ExpressionFunction(rawValue: name) != nil
+            || ExpressionPredicate(rawValue: name) != nil
+        if isTaken { throw StanzaError("let cannot give \(name) another meaning") }
+        try advance()
+        try expect("=")
+        let value = try expression()
+        try expect(";")
+        variables.append(name)
+        defer { variables.removeLast() }
+        return .binding(value, try expression())
+    }
+
+    /// `if condition { first } else { second }`, and another `if` in place of the second.
+    private mutating func choice() throws(StanzaError) -> ExpressionNode {
+        try advance()
+        let condition = try expression()
+        try expect("{")
+        let first = try expression()
+        try expect("}")
+        try expect("else")
+        if token == .name("if") { return .conditional(condition, first, try expression()) }
+        try expect("{")
+        let second = try expression()
+        try expect("}")
+        return .conditional(condition, first, second)
+    }
+
+    private static let names: Set = [
+        "true", "false", "nil", "body", "attributes", "resource", "timestamp", "let", "if", "else", "not", "and", "or",
+        "in", "matches", "contains", "startsWith", "endsWith",
+    ]
 
     /// Operators by precedence, the weakest first.
     private static let levels: [[String: ExpressionOperator]] = [
@@ -285,8 +328,8 @@ struct ExpressionParser {
         case "attributes": return .attributes
         case "resource": return .resource
         case "timestamp": return .timestamp
-        case "let", "if", "else": throw StanzaError("variables and statements are not supported in expressions")
-        default: return .literal(.null)
+        case "let", "if", "else": throw StanzaError("\(name) cannot stand here: put it in brackets")
+        default: return variables.firstIndex(of: name).map { .variable($0) } ?? .literal(.null)
         }
     }
 

@@ -4,7 +4,7 @@ enum ExpressionPredicate: String, Sendable {
 
     /// Asks `condition` about the elements; without one, which only `count` may lack, they are conditions themselves.
     func value(
-        of list: ExpressionValue, _ condition: ExpressionNode?, _ entry: StanzaEntry
+        of list: ExpressionValue, _ condition: ExpressionNode?, _ entry: StanzaEntry, _ variables: [ExpressionValue]
     ) throws(StanzaError) -> ExpressionValue {
         let elements: [ExpressionValue]
         switch list {
@@ -16,7 +16,7 @@ enum ExpressionPredicate: String, Sendable {
             var results: [ExpressionValue] = []
             results.reserveCapacity(elements.count)
             for (index, element) in elements.enumerated() {
-                results.append(try condition.value(entry, .init(element: element, index: index)))
+                results.append(try condition.value(entry, .init(element: element, index: index, variables: variables)))
             }
             return .list(results)
         }
@@ -26,7 +26,7 @@ enum ExpressionPredicate: String, Sendable {
         for step in elements.indices {
             let index = isBackwards ? elements.count - 1 - step : step
             let element = elements[index]
-            let holds = try condition.flag(entry, .init(element: element, index: index))
+            let holds = try condition.flag(entry, .init(element: element, index: index, variables: variables))
             switch self {
             case .all where !holds: return .bool(false)
             case .any where holds: return .bool(true)

@@ -7,7 +7,7 @@ import Wire
 /// Language: expr-lang.org, "Language Definition". Here are literals, `body`, `attributes`, `resource`, `timestamp`, `$`,
 /// members and indexes, arithmetic, comparisons, `and`, `or`, `not`, `in`, `matches`, `contains`, `startsWith`,
 /// `endsWith`, `??`, `? :`, slices, maps, pipes, the functions of ``ExpressionFunction`` and the predicates of
-/// ``ExpressionPredicate``. Variables, ranges and methods are refused by name. As upstream, a name nobody knows is nil; a
+/// ``ExpressionPredicate``, `let` and `if` with `else`. Ranges and methods are refused by name. As upstream, a name nobody knows is nil; a
 /// member of nil and a comparison by size of things that have none are errors of running.
 ///
 /// Compiled once; running allocates values only. Depth and length are bounded.

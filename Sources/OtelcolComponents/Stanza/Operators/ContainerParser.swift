@@ -11,6 +11,8 @@ struct ContainerParser: Sendable {
     private let format: Format?
     private let addsMetadata: Bool
     private let from: StanzaField
+    /// Where what is neither the log nor its time is put.
+    private let to: StanzaField
     private let follow: StanzaParser
 
     private static let layout = GoTimeLayout(verbatim: "2006-01-02T15:04:05.999999999Z07:00")
@@ -22,8 +24,9 @@ struct ContainerParser: Sendable {
         if !name.isEmpty, format == nil { reader.reject("'format' must be one of docker, crio, containerd") }
         addsMetadata = reader.bool("add_metadata_from_filepath", default: true)
         from = reader.field("parse_from", default: .body)
-        if reader.field("parse_to", default: .attributes) != .attributes {
-            reader.reject("'parse_to' other than attributes is not supported")
+        to = reader.field("parse_to", default: .attributes)
+        if to.root == .body {
+            reader.reject("'parse_to' cannot be in the body, which becomes the log: use attributes or resource")
         }
         follow = StanzaParser(&reader) { (value, _) in value }
     }
@@ -61,10 +64,10 @@ struct ContainerParser: Sendable {
         else { throw StanzaError("line lacks one of log, stream and time") }
         entry.timestamp = try Self.time(Array(time.utf8))
         for member in object where !["log", "stream", "time"].contains(member.key) {
-            entry.attributes[member.key] = OTLPAnyValue(member.value, keepsIntegers: false)
+            try put(member.key, OTLPAnyValue(member.value, keepsIntegers: false), &entry)
         }
         entry.body = .string(log)
-        entry.attributes["log.iostream"] = .string(stream)
+        try put("log.iostream", .string(stream), &entry)
     }
 
     private func cri(_ text: [UInt8], _ entry: inout StanzaEntry) throws(StanzaError) {
@@ -73,9 +76,20 @@ struct ContainerParser: Sendable {
             throw StanzaError("entry cannot be parsed as container logs")
         }
         entry.timestamp = try Self.time(Array(parts[0]))
-        entry.attributes["logtag"] = .text(Array(parts[2]))
-        entry.attributes["log.iostream"] = .text(Array(parts[1]))
+        try put("logtag", .text(Array(parts[2])), &entry)
+        try put("log.iostream", .text(Array(parts[1])), &entry)
         entry.body = .text(parts.count > 3 ? Array(parts[3]) : [])
+    }
+
+    /// Whether the log of a part ends with it.
+    var tag: StanzaField { to.child(Array("logtag".utf8)) }
+
+    private func put(_ name: String, _ value: OTLPAnyValue, _ entry: inout StanzaEntry) throws(StanzaError) {
+        if to == .attributes {
+            entry.attributes[name] = value
+        } else {
+            try to.child(Array(name.utf8)).set(value, in: &entry)
+        }
     }
 
     private static func time(_ text: [UInt8]) throws(StanzaError) -> Int64 {

@@ -6,8 +6,8 @@ struct RecombineSettings: Sendable {
     enum Mark: Sendable {
         case first(StanzaExpression)
         case last(StanzaExpression)
-        /// `attributes.logtag` is `F`.
-        case finalTag
+        /// The field is `F`.
+        case finalTag(StanzaField)
     }
 
     let mark: Mark
@@ -23,10 +23,12 @@ struct RecombineSettings: Sendable {
     let maximumBytes: Int
 
     /// Parts of logs of the CRI.
-    static func ofContainers(maximumBytes: Int) -> RecombineSettings { RecombineSettings(maximumBytes: maximumBytes) }
+    static func ofContainers(maximumBytes: Int, tag: StanzaField) -> RecombineSettings {
+        RecombineSettings(maximumBytes: maximumBytes, tag: tag)
+    }
 
-    private init(maximumBytes: Int) {
-        mark = .finalTag
+    private init(maximumBytes: Int, tag: StanzaField) {
+        mark = .finalTag(tag)
         field = .body
         separator = []
         maximumEntries = 0
@@ -92,7 +94,7 @@ struct Recombiner {
             isMatch = try expression.holds(entry)
             isFirst = isMatch
         case .last(let expression): isMatch = try expression.holds(entry)
-        case .finalTag: isMatch = entry.attributes["logtag"] == .string("F")
+        case .finalTag(let tag): isMatch = tag.get(entry) == .string("F")
         }
         let source = (try? settings.source.string(entry)) ?? []
         let part = try settings.field.string(entry)

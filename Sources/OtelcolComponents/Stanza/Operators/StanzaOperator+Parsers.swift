@@ -29,14 +29,22 @@ extension StanzaOperator {
     static func regexParser(_ reader: inout OperatorReader) -> StanzaOperator? {
         let pattern = reader.pattern("regex")
         if pattern == nil, !reader.isSet("regex") { reader.reject("'regex' is required") }
-        if reader.isSet("cache") { reader.reject("'cache' is not supported: expressions are fast enough without") }
+        var cache: RegexCache?
+        if var inner = reader.object("cache") {
+            let size = inner.int("size", default: 0)
+            if !(0...65535).contains(size) { inner.reject("'size' must be from 0 to 65535") }
+            if size > 0 { cache = RegexCache(size: size) }
+            inner.finish()
+        }
+        let known = cache
         let made: RegularExpression? = pattern
         if let made, made.groupNames.allSatisfy({ $0 == nil }) {
             reader.reject("'regex' must have one named group at least")
         }
         let parsing = StanzaParser(&reader) { (value, _) throws(StanzaError) in
             let text = try StanzaParser.text(value, "text")
-            return .map(try matches(text, made))
+            guard let known else { return .map(try matches(text, made)) }
+            return .map(try known.value(of: text) { (text) throws(StanzaError) in try matches(text, made) })
         }
         return made == nil ? nil : parser(parsing)
     }

@@ -191,6 +191,7 @@ extension StanzaOperator {
 
     static func container(_ reader: inout OperatorReader) -> StanzaOperator? {
         let maximum = reader.byteCount("max_log_size", default: 1 << 20)
-        return .container(ContainerParser(&reader), .ofContainers(maximumBytes: maximum))
+        let parser = ContainerParser(&reader)
+        return .container(parser, .ofContainers(maximumBytes: maximum, tag: parser.tag))
     }
 }

@@ -14,6 +14,8 @@ enum StanzaOperator: Sendable {
     case recombine(RecombineSettings)
     /// Changes entries; those for which the function says so are parts to be joined.
     case container(ContainerParser, RecombineSettings)
+    /// Takes entries out of the pipeline.
+    case sink(StanzaSink)
 
     struct Route: Sendable {
         var expression: StanzaExpression
@@ -29,14 +31,15 @@ enum StanzaOperator: Sendable {
         "trace_parser": traceParser, "scope_name_parser": scopeNameParser, "container": container, "add": add,
         "assign_keys": assignKeys, "copy": copy, "filter": filter, "flatten": flatten, "move": move, "noop": noop,
         "recombine": recombine, "regex_replace": regexReplace, "remove": remove, "retain": retain, "router": router,
-        "sanitize_utf8": sanitize, "unquote": unquote,
+        "sanitize_utf8": sanitize, "unquote": unquote, "file_output": fileOutput, "stdout": stdout,
+        "drop_output": dropOutput,
     ]
+
+    /// Operators after which nothing comes.
+    static let sinks: Set = ["file_output", "stdout", "drop_output"]
 
     /// Operators that are refused, and why.
     static let refused: [String: String] = [
-        "otelcol": "is not supported",
-        "file_output": "is not supported: send logs to an exporter",
-        "stdout": "is not supported: use otelcol.exporter.debug",
-        "drop_output": "is not supported: use filter",
+        "otelcol": "is not supported: what leaves the last operator goes to the output block without it"
     ]
 }
