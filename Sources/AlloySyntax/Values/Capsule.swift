@@ -34,56 +34,64 @@ extension CapsuleValue {
 }
 
 /// A value Alloy carries without understanding it.
+///
+/// Small values that say themselves how they behave stand in it without an allocation: a list of targets holds tens of
+/// thousands of capsules.
 public struct Capsule: Sendable {
-    /// The name between the parentheses of `capsule("...")`.
-    public let typeName: String
+    private enum Content: Sendable {
+        case value(any CapsuleValue)
+        case foreign(any ForeignCapsule)
+    }
 
-    /// What is carried.
-    public let payload: any Sendable
-
-    /// The fields, when expressions may use the capsule like an object. Made anew each time: a list of targets holds tens
-    /// of thousands of capsules, and their fields as values would take many times what the targets take.
-    public var object: ObjectValue? { readObject() }
-
-    /// What the interface shows; `nil` shows the type.
-    public var text: String? { readText() }
-
-    private let readObject: @Sendable () -> ObjectValue?
-    private let readText: @Sendable () -> String?
-    private let isSame: @Sendable (any Sendable) -> Bool
+    private let content: Content
 
     /// Wraps a value that says itself how it behaves.
-    public init<Wrapped: CapsuleValue>(_ value: Wrapped) {
-        typeName = Wrapped.capsuleName
-        payload = value
-        readObject = { value.alloyObject }
-        readText = { value.alloyText }
-        isSame = { other in
-            guard let other = other as? Wrapped else { return false }
-            return value.isEqual(to: other)
-        }
-    }
+    public init(_ value: some CapsuleValue) { content = .value(value) }
 
     /// Wraps any value; without `isEqual` it is equal only to a capsule of the same object.
     public init<Wrapped: Sendable>(
         _ typeName: String, _ value: Wrapped, text: String? = nil,
         isEqual: (@Sendable (Wrapped, Wrapped) -> Bool)? = nil
     ) {
-        self.typeName = typeName
-        payload = value
-        readObject = { nil }
-        readText = { text }
-        isSame = { other in
-            guard let other = other as? Wrapped else { return false }
-            if let isEqual { return isEqual(value, other) }
-            guard Wrapped.self is AnyClass else { return false }
-            return (value as AnyObject) === (other as AnyObject)
+        content = .foreign(WrappedValue(typeName, value, text: text, isEqual: isEqual))
+    }
+
+    /// The name between the parentheses of `capsule("...")`.
+    public var typeName: String {
+        switch content {
+        case .value(let value): type(of: value).capsuleName
+        case .foreign(let wrapped): wrapped.typeName
+        }
+    }
+
+    /// What is carried.
+    public var payload: any Sendable {
+        switch content {
+        case .value(let value): value
+        case .foreign(let wrapped): wrapped.payload
+        }
+    }
+
+    /// The fields, when expressions may use the capsule like an object. Made anew each time: as values they would take
+    /// many times what is carried.
+    public var object: ObjectValue? {
+        if case .value(let value) = content { value.alloyObject } else { nil }
+    }
+
+    /// What the interface shows; `nil` shows the type.
+    public var text: String? {
+        switch content {
+        case .value(let value): value.alloyText
+        case .foreign(let wrapped): wrapped.text
         }
     }
 
     /// What is carried, when it is of the given type.
     public func unwrap<Wrapped>(_ type: Wrapped.Type = Wrapped.self) -> Wrapped? {
-        payload as? Wrapped
+        switch content {
+        case .value(let value): value as? Wrapped
+        case .foreign(let wrapped): wrapped.payload as? Wrapped
+        }
     }
 
     static func areEqual<T: Equatable>(_ left: T, _ right: any CapsuleValue) -> Bool {
@@ -95,6 +103,42 @@ public struct Capsule: Sendable {
 extension Capsule: Equatable {
     /// Compares what is carried by the rule the capsule was made with.
     public static func == (left: Capsule, right: Capsule) -> Bool {
-        left.typeName == right.typeName && left.isSame(right.payload)
+        guard left.typeName == right.typeName else { return false }
+        switch (left.content, right.content) {
+        case (.value(let a), .value(let b)): return type(of: a) == type(of: b) && a.isEqual(to: b)
+        case (.foreign(let a), .foreign(let b)): return a.isEqual(to: b)
+        default: return false
+        }
+    }
+}
+
+/// A value that knows nothing of capsules, with what its capsule says of it.
+private protocol ForeignCapsule: AnyObject, Sendable {
+    var typeName: String { get }
+    var payload: any Sendable { get }
+    var text: String? { get }
+    func isEqual(to other: any ForeignCapsule) -> Bool
+}
+
+private final class WrappedValue<Wrapped: Sendable>: ForeignCapsule {
+    let typeName: String
+    let value: Wrapped
+    let text: String?
+    private let areEqual: (@Sendable (Wrapped, Wrapped) -> Bool)?
+
+    init(_ typeName: String, _ value: Wrapped, text: String?, isEqual: (@Sendable (Wrapped, Wrapped) -> Bool)?) {
+        self.typeName = typeName
+        self.value = value
+        self.text = text
+        areEqual = isEqual
+    }
+
+    var payload: any Sendable { value }
+
+    func isEqual(to other: any ForeignCapsule) -> Bool {
+        guard let other = other as? WrappedValue<Wrapped> else { return false }
+        if let areEqual { return areEqual(value, other.value) }
+        guard Wrapped.self is AnyClass else { return false }
+        return (value as AnyObject) === (other.value as AnyObject)
     }
 }

@@ -24,7 +24,8 @@ extension JSONCursor {
     /// The string at the cursor, empty for anything else.
     mutating func text(_ texts: inout TextTable) throws(TextFormatError) -> String { try string(&texts) ?? "" }
 
-    /// The members of the object at the cursor that are kept and whose values are strings, sorted by name.
+    /// The members of the object at the cursor that are kept and whose values are strings, sorted by name; equal lists share their
+    /// storage.
     mutating func namedTexts(
         _ kept: KeptTexts, _ texts: inout TextTable
     ) throws(TextFormatError) -> [NamedText] {
@@ -40,7 +41,7 @@ extension JSONCursor {
             result.sort { $0.name < $1.name }
             break
         }
-        return result
+        return texts.list(result)
     }
 
     /// The strings of the array at the cursor.

@@ -1,6 +1,7 @@
 import Glibc
 
-/// Makes equal texts share their storage: label names, images and node names repeat in thousands of objects.
+/// Makes equal texts and lists of them share their storage: label names, images and node names repeat in thousands of
+/// objects.
 ///
 /// Bounded: when it is full it starts over, which costs sharing and nothing else. It also says which labels and
 /// annotations are worth reading.
@@ -13,8 +14,10 @@ package struct TextTable: Sendable {
     /// Longer texts are not worth looking up.
     private static let longest = 128
     private static let slotCount = 1 << 12
+    private static let listCount = 1 << 10
 
     private var slots: [Slot] = []
+    private var lists: [[NamedText]] = []
     let labels: KeptTexts
     let annotations: KeptTexts
 
@@ -41,6 +44,20 @@ package struct TextTable: Sendable {
         }
         let made = String(decoding: bytes, as: UTF8.self)
         slots[index] = Slot(hash: hash, text: made)
+        return made
+    }
+
+    /// A list equal to `list` that takes no more than it needs: pods of one template have the same labels.
+    mutating func list(_ list: [NamedText]) -> [NamedText] {
+        if list.isEmpty { return [] }
+        if lists.isEmpty { lists = Array(repeating: [], count: Self.listCount) }
+        var hasher = Hasher()
+        hasher.combine(list)
+        let index = hasher.finalize() & (Self.listCount - 1)
+        if lists[index] == list { return lists[index] }
+        // A list that grew has room for more; this has none.
+        let made = list.map { $0 }
+        lists[index] = made
         return made
     }
 }
