@@ -41,7 +41,7 @@ extension JSONCursor {
             result.sort { $0.name < $1.name }
             break
         }
-        return texts.list(result)
+        return texts.pairs.shared(result)
     }
 
     /// The strings of the array at the cursor.

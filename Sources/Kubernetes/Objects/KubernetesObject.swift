@@ -97,7 +97,7 @@ package struct ObjectMetadata: Sendable, Equatable {
             case "labels": labels = try cursor.namedTexts(texts.labels, &texts)
             case "annotations": annotations = try cursor.namedTexts(texts.annotations, &texts)
             case "ownerReferences": try readOwners(&cursor, &texts)
-            case "creationTimestamp": created = try cursor.string() ?? ""
+            case "creationTimestamp": created = try cursor.text(&texts)
             default: break
             }
         }

@@ -4,7 +4,7 @@ package import TextFormats
 package struct Pod: KubernetesObject {
     package static let resource = KubernetesResource(plural: "pods")
 
-    package struct Port: Sendable, Equatable {
+    package struct Port: Sendable, Hashable {
         package var name = ""
         package var number = 0
         package var transport = ""
@@ -92,6 +92,7 @@ package struct Pod: KubernetesObject {
                 case "ports":
                     guard try cursor.enterArray() else { continue }
                     while try cursor.nextElement() { container.ports.append(try Self.port(&cursor, &texts)) }
+                    container.ports = texts.ports.shared(container.ports)
                 default: break
                 }
             }

@@ -14,10 +14,11 @@ package struct TextTable: Sendable {
     /// Longer texts are not worth looking up.
     private static let longest = 128
     private static let slotCount = 1 << 12
-    private static let listCount = 1 << 10
 
     private var slots: [Slot] = []
-    private var lists: [[NamedText]] = []
+    /// Of labels and annotations.
+    var pairs = SharedLists<NamedText>()
+    var ports = SharedLists<Pod.Port>()
     let labels: KeptTexts
     let annotations: KeptTexts
 
@@ -46,18 +47,25 @@ package struct TextTable: Sendable {
         slots[index] = Slot(hash: hash, text: made)
         return made
     }
+}
 
-    /// A list equal to `list` that takes no more than it needs: pods of one template have the same labels.
-    mutating func list(_ list: [NamedText]) -> [NamedText] {
+/// Makes equal lists share their storage: pods of one template have the same labels and ports. Bounded like the texts.
+struct SharedLists<Element: Hashable & Sendable>: Sendable {
+    private static var slotCount: Int { 1 << 10 }
+
+    private var slots: [[Element]] = []
+
+    /// A list equal to `list` that takes no more than it needs.
+    mutating func shared(_ list: [Element]) -> [Element] {
         if list.isEmpty { return [] }
-        if lists.isEmpty { lists = Array(repeating: [], count: Self.listCount) }
+        if slots.isEmpty { slots = Array(repeating: [], count: Self.slotCount) }
         var hasher = Hasher()
         hasher.combine(list)
-        let index = hasher.finalize() & (Self.listCount - 1)
-        if lists[index] == list { return lists[index] }
+        let index = hasher.finalize() & (Self.slotCount - 1)
+        if slots[index] == list { return slots[index] }
         // A list that grew has room for more; this has none.
         let made = list.map { $0 }
-        lists[index] = made
+        slots[index] = made
         return made
     }
 }
