@@ -59,6 +59,25 @@ struct ObjectTests {
         #expect(throws: TextFormatError.self) { _ = try read(json, as: Pod.self) }
     }
 
+    @Test("Equal labels and ports share their storage")
+    func sharing() throws {
+        var texts = TextTable()
+        let pods = try ["a", "b"].map { name in
+            let text =
+                #"{"metadata":{"name":"\#(name)","labels":{"app":"shop","tier":"front"}},"#
+                + #""spec":{"containers":[{"ports":[{"name":"http","containerPort":80}]}]}}"#
+            return try Array(text.utf8).withUnsafeBytes { bytes in
+                var cursor = JSONCursor(bytes)
+                return try Pod(&cursor, &texts)
+            }
+        }
+        func storage(_ list: [some Any]) -> UnsafeRawPointer? { list.withUnsafeBytes { $0.baseAddress } }
+        #expect(pods.map(\.metadata.name) == ["a", "b"] && pods[0].metadata.labels.count == 2)
+        #expect(storage(pods[0].metadata.labels) == storage(pods[1].metadata.labels))
+        #expect(pods[0].containers[0].ports[0].number == 80)
+        #expect(storage(pods[0].containers[0].ports) == storage(pods[1].containers[0].ports))
+    }
+
     @Test("Prefixes and mutations of a real object never trap")
     func hostile() throws {
         let text = Array(
