@@ -6,18 +6,22 @@ what was asked. CPU is user and system time of the collector from /proc/PID/stat
 
     Benchmarks/kubernetes.py pods --pods 10000 --changes 50 --seconds 60
     Benchmarks/kubernetes.py logs --streams 5000 --lines 500 --seconds 60
+    Benchmarks/kubernetes.py logs --tls
 
 `pods` has so many `discovery.kubernetes` for each of so many selections, and each selection must be listed and watched
 once; one of them feeds a `discovery.relabel`. Its changes are so many a minute. `logs` writes so many lines a second,
-spread over the streams, and closes with how many of them came to the receiver and how many twice.
+spread over the streams, and closes with how many of them came to the receiver and how many twice; with `--tls` over
+HTTP/2, where streams share connections.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,17 +63,50 @@ logging {
 discovery.kubernetes "pods" {
   role       = "pod"
   api_server = "%(server)s"
+  tls_config {
+    ca_file = "%(ca)s"
+  }
 }
 loki.source.kubernetes "pods" {
   targets    = discovery.kubernetes.pods.targets
   forward_to = [loki.write.out.receiver]
   client {
     api_server = "%(server)s"
+    tls_config {
+      ca_file = "%(ca)s"
+    }
   }
 }
 loki.write "out" {
   endpoint {
-    url = "%(server)s/loki/api/v1/push"
+    url = "%(receiver)s/loki/api/v1/push"
+  }
+}
+"""
+NGINX = """
+daemon off;
+pid %(directory)s/nginx.pid;
+error_log %(directory)s/nginx.log;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+events { worker_connections 32768; }
+http {
+  access_log off;
+  client_body_temp_path %(directory)s/body;
+  proxy_temp_path %(directory)s/proxy;
+  server {
+    listen 127.0.0.1:%(port)d ssl http2 backlog=4096;
+    ssl_certificate %(certificate)s;
+    ssl_certificate_key %(key)s;
+    http2_max_concurrent_streams %(streams)d;
+    keepalive_requests 1000000;
+    location / {
+      proxy_pass %(server)s;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+      proxy_read_timeout 1h;
+    }
   }
 }
 """
@@ -200,6 +237,44 @@ class Api:
         writer.write(body)
 
 
+class Front:
+    """TLS and HTTP/2 in front of the API server, by Debian's nginx, with as many streams a connection as Kubernetes has."""
+
+    STREAMS = 250
+
+    def __init__(self, directory, server):
+        self.port = free_port()
+        self.certificate, key = os.path.join(directory, "server.crt"), os.path.join(directory, "server.key")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.certificate],
+            check=True, capture_output=True)
+        path = os.path.join(directory, "nginx.conf")
+        with open(path, "w") as file:
+            file.write(NGINX % {"directory": directory, "port": self.port, "certificate": self.certificate, "key": key,
+                                "server": server, "streams": self.STREAMS})
+        self.process = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-p", directory, "-c", path])
+        wait_until(lambda: is_listening(self.port), "nginx")
+
+    @property
+    def url(self):
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self):
+        """Connections from clients that are open."""
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table][1:]
+        return sum(1 for row in rows if row[3] == "01" and int(row[2].split(":")[1], 16) == self.port)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
 class Collector:
     def __init__(self, directory, configuration):
         path = os.path.join(directory, "config.alloy")
@@ -263,7 +338,10 @@ def follow_logs(chosen):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     api = Api(chosen.streams)
-    with tempfile.TemporaryDirectory() as directory, Collector(directory, LOGS % {"server": api.url}) as collector:
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        front = stack.enter_context(Front(directory, api.url)) if chosen.tls else api
+        places = {"server": front.url, "receiver": api.url, "ca": front.certificate if chosen.tls else ""}
+        collector = stack.enter_context(Collector(directory, LOGS % places))
         begin = time.monotonic()
         wait_until(lambda: len(api.followers) >= chosen.streams, f"{chosen.streams} streams", 600)
         opened = time.monotonic() - begin
@@ -279,7 +357,7 @@ def follow_logs(chosen):
         twice = sum(1 for count in api.received.values() if count > 1)
         print("| streams | connections | s to open | lines a second | RSS MiB idle | at the end | peak | cores | arrived | twice |")
         print("|---|---|---|---|---|---|---|---|---|---|")
-        print(f"| {chosen.streams} | {api.connections} | {opened:.1f} | {chosen.lines} | {idle:.0f} | "
+        print(f"| {chosen.streams} | {front.connections} | {opened:.1f} | {chosen.lines} | {idle:.0f} | "
               f"{collector.memory('VmRSS'):.0f} | {collector.memory('VmHWM'):.0f} | {cores:.3f} | "
               f"{len(api.received)} of {total} | {twice} |")
 
@@ -294,6 +372,7 @@ def main():
     arguments.add_argument("--streams", type=int, default=5_000)
     arguments.add_argument("--lines", type=int, default=500, help="lines a second over all streams")
     arguments.add_argument("--seconds", type=int, default=60)
+    arguments.add_argument("--tls", action="store_true", help="the logs over TLS and HTTP/2, by nginx, as of real API servers")
     chosen = arguments.parse_args()
     if chosen.what in (None, "pods"):
         watch_pods(chosen)
