@@ -3040,7 +3040,7 @@ function itemText(item) {
 }
 
 """###),
-        ConsoleAsset(name: "page-explore.js", type: "text/javascript; charset=utf-8", tag: "a29b61dbe2d0c4e3a47a", text: ###"""
+        ConsoleAsset(name: "page-explore.js", type: "text/javascript; charset=utf-8", tag: "b137791be2feb61877c7", text: ###"""
 // What an invar.recent keeps: plots of series, log entries, traces.
 
 import { h, note, setAttribute } from "./dom.js";
@@ -3072,7 +3072,7 @@ function stores() {
 
 /** Asks the store `id`; throws with what it said. */
 function asker(id) {
-    const path = "/api/v0/component/" + id.split("/").map(encodeURIComponent).join("/");
+    const path = "api/v0/component/" + id.split("/").map(encodeURIComponent).join("/");
     return async (what, parameters = {}) => {
         const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value !== undefined));
         try {

@@ -26,8 +26,13 @@ struct ConsolePages: Sendable {
         addInterface(to: &router)
         addConsole(to: &router)
         if settings.servesProfiles { addProfiles(to: &router) }
-        router.onPrefix(nil, "/api/v0/component") { try await serveComponent($0) }
+        router.onPrefix(nil, "/api/v0/component") { try await serveComponent($0, $0.path) }
         if settings.pathPrefix != "/" {
+            // For the console behind a proxy that passes on nothing else.
+            let above = settings.pathPrefix.count - 1
+            router.onPrefix(nil, settings.pathPrefix + "api/v0/component") { request in
+                try await serveComponent(request, String(request.path.dropFirst(above)))
+            }
             router.on(.get, "/") { _ in .redirect(302, to: settings.pathPrefix) }
             router.on(.get, String(settings.pathPrefix.dropLast())) { _ in .redirect(302, to: settings.pathPrefix) }
         }
@@ -166,8 +171,8 @@ struct ConsolePages: Sendable {
         }
     }
 
-    private func serveComponent(_ request: HTTPServerRequest) async throws -> HTTPServerResponse {
-        guard let (handler, rest) = services.handlers.resolve(request.path) else {
+    private func serveComponent(_ request: HTTPServerRequest, _ path: String) async throws -> HTTPServerResponse {
+        guard let (handler, rest) = services.handlers.resolve(path) else {
             return .text(.notFound, "failed to find component\n")
         }
         let body = try await request.body.collect(upTo: 16 << 20)

@@ -160,3 +160,18 @@ def case_explore_nothing(directory):
         page.wait("document.querySelector('.note')?.innerText.includes('invar.recent')")
         status, body = request(invar.port, API + "/status")[:2]
         check(status == 404, f"{status} {body[:100]}")
+
+
+def case_explore_below_a_path(directory):
+    """Everything the page asks for lies below --server.http.ui-path-prefix."""
+    flags = ("--server.http.ui-path-prefix=/ui",)
+    with Browser() as browser, Invar(directory, 'invar.recent "console" { }', flags) as invar:
+        wait_until(invar.is_ready, 60, "the program to be ready")
+        page = browser.open(f"http://127.0.0.1:{invar.port}/ui/explore")
+        page.wait("performance.getEntriesByType('resource').some((one) => one.name.includes('/api/v0/component/'))")
+        asked = page.evaluate(
+            "performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)")
+        check(any(path.startswith(f"/ui{API}/") for path in asked) and all(path.startswith("/ui/") for path in asked), f"asked for {asked}")
+        for path in (API, "/ui" + API):
+            status, body = request(invar.port, path + "/status")[:2]
+            check(status == 200, f"{path}: {status} {body[:100]}")

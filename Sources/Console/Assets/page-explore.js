@@ -29,7 +29,7 @@ function stores() {
 
 /** Asks the store `id`; throws with what it said. */
 function asker(id) {
-    const path = "/api/v0/component/" + id.split("/").map(encodeURIComponent).join("/");
+    const path = "api/v0/component/" + id.split("/").map(encodeURIComponent).join("/");
     return async (what, parameters = {}) => {
         const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value !== undefined));
         try {
