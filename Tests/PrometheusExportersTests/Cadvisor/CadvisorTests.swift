@@ -514,11 +514,11 @@ struct CadvisorTests {
     }
 
     @Test(
-        "What cannot be had is refused by name",
+        "What cannot be had is named",
         arguments: [
             (#"enabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
             (#"disabled_metrics = ["nonsense"]"#, "names the unsupported kind \"nonsense\""),
-            (#"perf_events_config = "/x.json""#, "\"perf_events_config\" is not available"),
+            (#"perf_events_config = "/x.json""#, "\"perf_events_config\" has no effect"),
             (#"resctrl_interval = "-1s""#, "\"resctrl_interval\" must not be negative"),
             (#"docker_host = "ftp://x""#, "\"docker_host\" is not an address"),
         ])
