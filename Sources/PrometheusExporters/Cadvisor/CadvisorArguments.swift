@@ -78,7 +78,7 @@ package struct CadvisorArguments: Block {
 
         // Counting them takes a library that cAdvisor has in a build of its own only; other builds say so and go on.
         if !perf.isEmpty {
-            block.warn("perf_events_config", "has no effect: perf events are not counted, as in every build without libpfm")
+            block.warn("perf_events_config", "has no effect: perf events are not counted, as in builds without libpfm")
         }
         if interval < .zero { block.reject("resctrl_interval", "must not be negative") }
         made.resourceControlInterval = interval
