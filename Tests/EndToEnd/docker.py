@@ -1,4 +1,8 @@
-"""A Docker daemon of our own, from the system's packages: no bridge, no firewall, an image made of busybox."""
+"""A Docker daemon of our own, from the system's packages: no bridge, no firewall, an image made of busybox.
+
+It gets a containerd of its own: dockerd would else take the system's wherever that one's socket is, and wait for it in vain where a
+containerd that has gone left its socket behind.
+"""
 
 import http.client
 import json
@@ -42,29 +46,56 @@ class Daemon:
         self.directory = f"{directory}/docker"
         os.makedirs(self.directory)
         self.socket = f"{self.directory}/docker.sock"
-        self.program = None
-        self.start()
+        self.containerd = self.program = None
         try:
+            self.start_containerd()
+            self.start()
             self.make_image()
         except BaseException:
-            self.stop()
+            self.stop_all()
             raise
+
+    def start_containerd(self):
+        state = f"{self.directory}/containerd"
+        os.makedirs(state)
+        configuration = f"{state}/config.toml"
+        with open(configuration, "w") as file:
+            file.write(f'''version = 2
+root = "{state}/root"
+state = "{state}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "{state}/socket"
+''')
+        self.containerd_socket = f"{state}/socket"
+        self.containerd = Program(
+            [shutil.which("containerd", path=PATH), "--config", configuration], f"{state}/containerd.log", {"PATH": PATH})
+
+        def is_up():
+            return not self.containerd.is_running() or os.path.exists(self.containerd_socket)
+
+        wait_until(is_up, 60, "containerd")
+        self.check_started(self.containerd, "containerd")
+
+    def check_started(self, program, name):
+        if not program.is_running():
+            reason = program.log_text().strip().splitlines()[-1:] or [""]
+            raise Skip(f"{name} does not start here: {reason[0][-200:]}")
 
     def start(self):
         state = self.directory
         self.program = Program(
             [shutil.which("dockerd", path=PATH), "--data-root", f"{state}/data", "--exec-root", f"{state}/exec",
              "--pidfile", f"{state}/pid", "--host", f"unix://{self.socket}", "--storage-driver", "vfs",
-             "--iptables=false", "--ip6tables=false", "--bridge=none", "--live-restore"],
+             "--containerd", self.containerd_socket, "--iptables=false", "--ip6tables=false", "--bridge=none",
+             "--live-restore"],
             f"{state}/dockerd.log", {"PATH": PATH})
 
         def is_up():
             return not self.program.is_running() or self.answers()
 
         wait_until(is_up, 60, "the Docker daemon")
-        if not self.program.is_running():
-            reason = self.program.log_text().strip().splitlines()[-1:] or [""]
-            raise Skip(f"dockerd does not start here: {reason[0][-200:]}")
+        self.check_started(self.program, "dockerd")
 
     def answers(self):
         try:
@@ -73,7 +104,16 @@ class Daemon:
             return False
 
     def stop(self):
+        """The daemon alone: its containers go on, with containerd, for a start to find."""
         self.program.stop(60)
+
+    def stop_all(self):
+        try:
+            if self.program:
+                self.stop()
+        finally:
+            if self.containerd:
+                self.containerd.stop(60)
 
     def ask(self, method, path, body=None, raw=False):
         connection = Connection(self.socket)
@@ -125,7 +165,7 @@ class Daemon:
                 for container in self.ask("GET", "/containers/json?all=1"):
                     self.remove(container["Id"])
         finally:
-            self.stop()
+            self.stop_all()
             # What the daemon mounted below its state would keep the directory from going.
             with open("/proc/mounts") as mounts:
                 inside = [line.split()[1] for line in mounts if line.split()[1].startswith(self.directory)]

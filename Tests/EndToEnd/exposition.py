@@ -15,6 +15,7 @@ class Targets:
         self.served = {name: 0 for name in bodies}
         self.started = {name: 0 for name in bodies}
         self.connections = 0
+        self.open = {}
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
         self.thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
@@ -30,6 +31,7 @@ class Targets:
 
     async def _serve(self, reader, writer):
         self.connections += 1
+        self.open[asyncio.current_task()] = writer
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -53,6 +55,7 @@ class Targets:
             pass
         finally:
             self.connections -= 1
+            del self.open[asyncio.current_task()]
             writer.close()
 
     async def _serve_raw(self, writer, status, headers, chunks):
@@ -61,9 +64,17 @@ class Targets:
             writer.write(chunk)
             await writer.drain()
 
+    async def _end_connections(self):
+        self.server.close()
+        for writer in self.open.values():
+            writer.transport.abort()
+        await asyncio.gather(*self.open, return_exceptions=True)
+
     def close(self):
+        asyncio.run_coroutine_threadsafe(self._end_connections(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+        self.loop.close()
 
     def __enter__(self):
         return self
