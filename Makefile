@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 INVAR := .build/release/invar
 
-.PHONY: help run test check bench build release format end-to-end faults fuzz assets
+.PHONY: help run test check bench build release format end-to-end faults fuzz
 
 help:
 	@echo 'make run         build, then collect metrics and logs of this host, to look at in the console'
@@ -13,7 +13,6 @@ help:
 	@echo 'make fuzz        mutated inputs for every reader of untrusted bytes; SECONDS=600 TARGET=yaml'
 	@echo 'make release     the optimised program, in $(INVAR)'
 	@echo 'make format      format the sources in place'
-	@echo 'make assets      carry changes of the console from Sources/Console/Assets into the program'
 
 run:
 	@Scripts/install-dependencies.sh run
@@ -35,10 +34,7 @@ check:
 	@Scripts/check.sh
 
 format:
-	@swift format --in-place --recursive --parallel Sources Tests Fuzz Benchmarks Package.swift
-
-assets:
-	@python3 Scripts/embed-assets.py
+	@swift format --in-place --recursive --parallel Sources Plugins Tests Fuzz Benchmarks Package.swift
 
 bench:
 	@Scripts/install-dependencies.sh test

@@ -15,14 +15,16 @@ func module(
     _ name: String,
     _ dependencies: [Target.Dependency] = [],
     exclude: [String] = [],
-    resources: [Resource]? = nil
+    resources: [Resource]? = nil,
+    plugins: [Target.PluginUsage]? = nil
 ) -> Target {
     .target(
         name: name,
         dependencies: name == "Essentials" ? dependencies : ["Essentials"] + dependencies,
         exclude: exclude,
         resources: resources,
-        swiftSettings: swiftSettings)
+        swiftSettings: swiftSettings,
+        plugins: plugins)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
@@ -120,7 +122,9 @@ let package = Package(
         module(
             "Console",
             ["AlloySyntax", "Telemetry", "SelfMetrics", "ComponentKit", "Runtime", "Transport", "TextFormats", "Wire"],
-            exclude: ["Assets"]),
+            exclude: ["Assets"], plugins: ["EmbedAssets"]),
+        .plugin(name: "EmbedAssets", capability: .buildTool(), dependencies: ["AssetEmbedder"]),
+        .executableTarget(name: "AssetEmbedder", swiftSettings: swiftSettings),
 
         // Level 6: the command
         module(
@@ -173,7 +177,7 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "AlloySyntax", "Compression", "Essentials", "LokiComponents", "OtelcolComponents",
+                "AlloySyntax", "Compression", "Essentials", "LokiComponents", "OTTL", "OtelcolComponents",
                 "PrometheusExporters", "Storage", "Telemetry", "TextFormats", "Transport", "Wire",
             ],
             path: "Fuzz", exclude: ["Corpus"], swiftSettings: swiftSettings),

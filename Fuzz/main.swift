@@ -63,7 +63,7 @@ struct Choices {
 
 let targets =
     WireTargets.all + OTLPTargets.all + LogTargets.all + ProtocolTargets.all + StanzaTargets.all + QueryTargets.all
-    + TextTargets.all + StorageTargets.all + SamplingTargets.all + HostTargets.all
+    + TextTargets.all + StorageTargets.all + SamplingTargets.all + HostTargets.all + OTTLTargets.all
 
 /// The project's own inputs for a target.
 func corpus(of target: FuzzTarget, in directory: String) -> [[UInt8]] {

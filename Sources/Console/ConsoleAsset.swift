@@ -2,7 +2,7 @@ import Essentials
 import TextFormats
 import Transport
 
-/// A file of the console as the browser gets it. `Scripts/embed-assets.py` writes the list from `Assets/`.
+/// A file of the console as the browser gets it. The plugin `EmbedAssets` writes the list from `Assets/`.
 struct ConsoleAsset: Sendable {
     let name: String
     let type: String
