@@ -43,13 +43,13 @@ enum OTTLTargets {
         #"InsertXML(body, "//a", "<n>1</n>")"#, "URL(body)", "UserAgent(body)", "ParseInt(body, 0)",
         #"ExtractPatterns(body, "(?P<a>\\w+)=(?P<b>.*)")"#,
         #"ExtractGrokPatterns(body, "%{COMBINEDAPACHELOG}", true)"#, #"Time(body, "%Y-%m-%dT%H:%M:%S%z")"#,
-        "Duration(body)", #"Decode(body, "base64")"#, #"Decode(body, "utf-16le")"#, "Hex(body)", "TrimSpace(body)",
+        "Duration(body)", #"Decode(body, "base64")"#, #"Decode(body, "utf-16le")"#, "Hex(body)", "Trim(body)",
         "XXH3(body)", "SpanID(body)", "CommunityID(body, 1, body, 2)", "IsValidLuhn(body)",
         #"ConvertCase(body, "snake")"#, #"SliceToMap(Split(body, ","), ["a"])"#, "Values(ParseJSON(body))",
     ]
 
-    private static let compiled = expressions.compactMap {
-        try? OTTLStatement("set(cache[\"x\"], \($0))", in: .log)
+    private static let compiled = expressions.map { expression in
+        Result { () throws(OTTLError) in try OTTLStatement("set(cache[\"x\"], \(expression))", in: .log) }
     }
 
     private static let converters = FuzzTarget(
@@ -66,10 +66,11 @@ enum OTTLTargets {
         ].enumerated().map { index, text in [UInt8(truncatingIfNeeded: index)] + bytes(text) },
         dictionary: ["<![CDATA[", "]]>", "<a b='", "&#x10FFFF;", "<?", "<!--", "\"\"", "=\"", "%zz", "\\u", "[[[["]
     ) { input in
-        try require(compiled.count == expressions.count, "an expression of the seeds is refused")
         guard let choice = input.first else { return 0 }
         let index = Int(choice) % compiled.count
-        try edit(record(body: .string(Array(input.dropFirst())))) { frame in try compiled[index].run(frame) }
+        let statement: OTTLStatement
+        do { statement = try compiled[index].get() } catch { throw Finding("\(expressions[index]): \(error)") }
+        try edit(record(body: .string(Array(input.dropFirst())))) { frame in try statement.run(frame) }
         return index << 8 | magnitude(input.count)
     }
 
