@@ -69,6 +69,13 @@ private struct KafkaDestination: ExportDestination {
         } catch {
             throw .permanent("\(error)")
         }
-        return try await producer.write(records, client: batch.client)
+        let unwritable = batch.itemCount - records.reduce(0) { $0 + $1.itemCount }
+        if unwritable == 0 { return try await producer.write(records, client: batch.client) }
+        let reason = "spans without a trace or span ID cannot be written as \(route.encoding.rawValue)"
+        if records.isEmpty { throw .permanent(reason) }
+        var report = try await producer.write(records, client: batch.client)
+        report.rejectedItems += unwritable
+        if report.message.isEmpty { report.message = reason }
+        return report
     }
 }
