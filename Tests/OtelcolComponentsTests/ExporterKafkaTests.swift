@@ -145,7 +145,7 @@ struct ExporterKafkaTests {
             ),
             (
                 "authentication {\nsasl {\nusername = \"u\"\npassword = \"p\"\nmechanism = \"AWS_MSK_IAM_OAUTHBEARER\"\n}\n}",
-                "AWS_MSK_IAM_OAUTHBEARER"
+                "aws_msk"
             ),
             ("traces {\nencoding = \"zipkin_thrift\"\n}", "zipkin_proto"), ("metrics {\nencoding = \"raw\"\n}", "raw"),
             ("logs {\nencoding = \"jaeger_json\"\n}", "which is for traces"),

@@ -62,8 +62,10 @@ struct KafkaConfiguration: ~Copyable {
         }
         if let login {
             try set("sasl.mechanisms", login.mechanism)
-            try set("sasl.username", login.username)
-            try set("sasl.password", login.password.reveal { $0 })
+            if login.region == nil {
+                try set("sasl.username", login.username)
+                try set("sasl.password", login.password.reveal { $0 })
+            }
         }
         guard let settings = tls?.settings else { return }
         if let pem = settings.caPEM { try set("ssl.ca.pem", pem) }
@@ -109,21 +111,26 @@ struct KafkaConfiguration: ~Copyable {
 final class KafkaCallbacks: Sendable {
     private let log: Log
     private let strategy: KafkaPartitioning.Strategy
+    private let tokens: KafkaTokens?
     private let chooser = KafkaPartitionChooser()
 
-    init(log: Log, strategy: KafkaPartitioning.Strategy) {
+    init(log: Log, strategy: KafkaPartitioning.Strategy, tokens: KafkaTokens?) {
         self.log = log
         self.strategy = strategy
+        self.tokens = tokens
     }
 
     /// The callbacks must outlive the producer.
     func install(on configuration: OpaquePointer?) {
         let opaque = Unmanaged.passUnretained(self).toOpaque()
         rd_kafka_conf_set_opaque(configuration, opaque)
-        rd_kafka_conf_set_events(configuration, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR)
-        rd_kafka_conf_set_background_event_cb(configuration) { _, event, opaque in
+        rd_kafka_conf_set_events(
+            configuration,
+            RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR
+                | (tokens == nil ? 0 : RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH))
+        rd_kafka_conf_set_background_event_cb(configuration) { producer, event, opaque in
             guard let event, let opaque else { return }
-            Unmanaged<KafkaCallbacks>.fromOpaque(opaque).takeUnretainedValue().handle(event)
+            Unmanaged<KafkaCallbacks>.fromOpaque(opaque).takeUnretainedValue().handle(event, of: producer)
             rd_kafka_event_destroy(event)
         }
         rd_kafka_conf_set_log_cb(configuration) { producer, level, facility, text in
@@ -142,7 +149,7 @@ final class KafkaCallbacks: Sendable {
         rd_kafka_conf_set_default_topic_conf(configuration, topics)
     }
 
-    private func handle(_ event: OpaquePointer) {
+    private func handle(_ event: OpaquePointer, of producer: OpaquePointer?) {
         switch rd_kafka_event_type(event) {
         case RD_KAFKA_EVENT_DR:
             while let message = rd_kafka_event_message_next(event) {
@@ -156,6 +163,7 @@ final class KafkaCallbacks: Sendable {
         case RD_KAFKA_EVENT_ERROR:
             let text = rd_kafka_event_error_string(event).map { String(cString: $0) } ?? ""
             log.warn("The Kafka client has trouble", nil, ["reason": text])
+        case RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH: if let producer { tokens?.refresh(producer) }
         default: break
         }
     }
