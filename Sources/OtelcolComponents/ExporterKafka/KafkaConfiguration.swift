@@ -124,13 +124,17 @@ final class KafkaCallbacks: Sendable {
     func install(on configuration: OpaquePointer?) {
         let opaque = Unmanaged.passUnretained(self).toOpaque()
         rd_kafka_conf_set_opaque(configuration, opaque)
-        rd_kafka_conf_set_events(
-            configuration,
-            RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR
-                | (tokens == nil ? 0 : RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH))
-        rd_kafka_conf_set_background_event_cb(configuration) { producer, event, opaque in
+        rd_kafka_conf_set_events(configuration, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR)
+        if tokens != nil {
+            // The library's own thread makes no event of it.
+            rd_kafka_conf_set_oauthbearer_token_refresh_cb(configuration) { producer, _, opaque in
+                guard let producer, let opaque else { return }
+                Unmanaged<KafkaCallbacks>.fromOpaque(opaque).takeUnretainedValue().tokens?.refresh(producer)
+            }
+        }
+        rd_kafka_conf_set_background_event_cb(configuration) { _, event, opaque in
             guard let event, let opaque else { return }
-            Unmanaged<KafkaCallbacks>.fromOpaque(opaque).takeUnretainedValue().handle(event, of: producer)
+            Unmanaged<KafkaCallbacks>.fromOpaque(opaque).takeUnretainedValue().handle(event)
             rd_kafka_event_destroy(event)
         }
         rd_kafka_conf_set_log_cb(configuration) { producer, level, facility, text in
@@ -149,7 +153,7 @@ final class KafkaCallbacks: Sendable {
         rd_kafka_conf_set_default_topic_conf(configuration, topics)
     }
 
-    private func handle(_ event: OpaquePointer, of producer: OpaquePointer?) {
+    private func handle(_ event: OpaquePointer) {
         switch rd_kafka_event_type(event) {
         case RD_KAFKA_EVENT_DR:
             while let message = rd_kafka_event_message_next(event) {
@@ -163,7 +167,6 @@ final class KafkaCallbacks: Sendable {
         case RD_KAFKA_EVENT_ERROR:
             let text = rd_kafka_event_error_string(event).map { String(cString: $0) } ?? ""
             log.warn("The Kafka client has trouble", nil, ["reason": text])
-        case RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH: if let producer { tokens?.refresh(producer) }
         default: break
         }
     }
