@@ -7,8 +7,33 @@ enum OTLPTargets {
         target("otlp-traces", .traces, span), target("otlp-metrics", .metrics, metric),
         target("otlp-logs", .logs, record),
         json("otlp-json-traces", .traces, request(span)), json("otlp-json-metrics", .metrics, request(metric)),
-        json("otlp-json-logs", .logs, request(record)),
+        json("otlp-json-logs", .logs, request(record)), others,
     ]
+
+    /// Spans written as Jaeger and Zipkin have them must be read again.
+    private static let others = FuzzTarget(
+        name: "otlp-other-spans", seeds: [request(span), []], dictionary: ["service.name", "net.peer.ip", "error"]
+    ) { input in
+        let batch = try OTLPScanner.batch(input, as: .traces)
+        var spans = 0
+        try JaegerSpans.forEach(of: batch, .protobuf) { _, _ in spans += 1 }
+        try JaegerSpans.forEach(of: batch, .json) { _, _ in spans += 1 }
+        try require(spans == 2 * batch.itemCount, "\(batch.itemCount) spans, \(spans) written twice")
+        let formats: [(ZipkinSpans.Written, ZipkinSpans.Encoding)] = [(.json, .jsonV2), (.protobuf, .protobufV2)]
+        for (format, encoding) in formats {
+            let written = try ZipkinSpans.encode(batch, as: format)
+            // Names with bars are taken for events with attributes.
+            if input.contains(UInt8(ascii: "|")) { continue }
+            let read: OTLPBatch
+            do {
+                read = try written.bytes.withUnsafeBytes { try ZipkinSpans.traces($0, encoding, parsesTags: false) }
+            } catch {
+                throw Finding("what was written cannot be read: \(error)")
+            }
+            try require(read.itemCount == written.count, "\(written.count) spans written, \(read.itemCount) read")
+        }
+        return magnitude(spans)
+    }
 
     /// Requests in JSON: what is read must come out the same after it was written and read again.
     private static func json(_ name: String, _ kind: OTLPBatch.Kind, _ request: [UInt8]) -> FuzzTarget {

@@ -1,6 +1,8 @@
 """Telemetry written to files and as syslog, and requests signed for AWS."""
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -8,9 +10,11 @@ import signal
 import socket
 import subprocess
 import threading
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from cases_otel import PYTHON
 from harness import Invar, Skip, check, free_port, request, wait_until
+from kafka_login import TokenBroker
 from sinks import OTLPSink
 
 EXPERIMENTAL = ["--stability.level=experimental"]
@@ -277,6 +281,57 @@ def case_records_of_kafka(directory):
                     arrived.add(each["body"]["stringValue"])
             check(len(sent) - before == 100 and {each for each in sent if not 100 <= int(each) < 120} <= arrived,
                   f"missing {sorted(sent - arrived)[:5]}")
+            check(invar.stop() == 0, "does not stop")
+
+
+def msk_signature(region, secret, query):
+    """The signature of a query of AWS Signature Version 4 (AWS General Reference), from what the query says."""
+    items = sorted((name, value) for name, value in query if name not in ("X-Amz-Signature", "User-Agent"))
+    canonical = "\n".join([
+        "GET", "/", "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in items),
+        f"host:kafka.{region}.amazonaws.com", "", "host", hashlib.sha256(b"").hexdigest()])
+    stamp = dict(query)["X-Amz-Date"]
+    scope = f"{stamp[:8]}/{region}/kafka-cluster/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = f"AWS4{secret}".encode()
+    for part in [*scope.split("/"), text]:
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key.hex()
+
+
+def case_login_at_msk(directory):
+    """Amazon MSK is shown a token that is a URL signed with the credentials of the environment."""
+    with TokenBroker() as broker:
+        configuration = f"""
+            otelcol.exporter.kafka "k" {{
+                protocol_version = "2.1.0"
+                brokers          = ["{broker.address}"]
+                authentication {{
+                    sasl {{
+                        username  = "invar"
+                        password  = "unused"
+                        mechanism = "AWS_MSK_IAM_OAUTHBEARER"
+                        aws_msk {{ region = "eu-central-1" }}
+                    }}
+                }}
+            }}"""
+        environment = {
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hush/hush", "AWS_SESSION_TOKEN": "to+k/e=n"}
+        with Invar(directory, configuration, environment=environment) as invar:
+            wait_until(lambda: broker.messages, 30, "a token to be shown")
+            found = re.fullmatch(rb"n,,\x01auth=Bearer ([A-Za-z0-9_-]+)\x01\x01", broker.messages[0])
+            check(found and broker.mechanisms[0] == "OAUTHBEARER", f"{broker.mechanisms} {broker.messages}")
+            token = found.group(1).decode()
+            url = urlsplit(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode())
+            query = parse_qsl(url.query, keep_blank_values=True, strict_parsing=True)
+            check((url.scheme, url.netloc, url.path) == ("https", "kafka.eu-central-1.amazonaws.com", "/"), f"{url}")
+            said = dict(query)
+            check(said["Action"] == "kafka-cluster:Connect" and said["X-Amz-Expires"] == "900", f"{said}")
+            check(said["X-Amz-Security-Token"] == "to+k/e=n" and said["User-Agent"] == "invar", f"{said}")
+            check(said["X-Amz-Credential"].startswith("AKIDEXAMPLE/"), f"{said}")
+            check(said["X-Amz-Signature"] == msk_signature("eu-central-1", "hush/hush", query), f"{said}")
+            log = invar.log_text()
+            check(token not in log and "hush" not in log and "to+k" not in log, "a secret is in the log")
             check(invar.stop() == 0, "does not stop")
 
 

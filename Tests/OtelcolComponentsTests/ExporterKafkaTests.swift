@@ -73,6 +73,28 @@ struct ExporterKafkaTests {
         #expect(records.allSatisfy { $0.itemCount == 1 && $0.key == nil })
     }
 
+    @Test(
+        "Spans: Jaeger's are a record each with the trace ID as key, Zipkin's are lists, without those that have no IDs"
+    )
+    func spans() throws {
+        let batch = try OTLPSample.batch(
+            .traces,
+            """
+            {"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000000000000000000000000000000aa","spanId":"00000000000000a1"},
+            {"traceId":"000000000000000000000000000000bb","spanId":"00000000000000b1"},{}]}]}]}
+            """)
+        var route = KafkaRoute(topic: "t", encoding: .jaegerProtobuf)
+        let jaeger = try route.records(for: batch)
+        #expect(jaeger.map { text($0.key) } == ["00000000000000aa", "00000000000000bb", "0000000000000000"])
+        #expect(jaeger.allSatisfy { $0.itemCount == 1 && $0.topic == "t" })
+        route.encoding = .zipkinJSON
+        #expect(try route.records(for: batch).map(\.itemCount) == [2])
+        route.grouping = .byTrace
+        let zipkin = try route.records(for: batch)
+        #expect(zipkin.map(\.itemCount) == [1, 1])
+        #expect(text(zipkin[0].value)?.hasPrefix(#"[{"traceId":"00000000000000aa""#) == true)
+    }
+
     @Test("The topic: of the client's metadata, of the attribute, or the one configured; the key of the metadata")
     func topics() throws {
         let client = OTLPClient(
@@ -123,9 +145,10 @@ struct ExporterKafkaTests {
             ),
             (
                 "authentication {\nsasl {\nusername = \"u\"\npassword = \"p\"\nmechanism = \"AWS_MSK_IAM_OAUTHBEARER\"\n}\n}",
-                "AWS_MSK_IAM_OAUTHBEARER"
+                "aws_msk"
             ),
-            ("traces {\nencoding = \"zipkin_json\"\n}", "zipkin_json"), ("metrics {\nencoding = \"raw\"\n}", "raw"),
+            ("traces {\nencoding = \"zipkin_thrift\"\n}", "zipkin_proto"), ("metrics {\nencoding = \"raw\"\n}", "raw"),
+            ("logs {\nencoding = \"jaeger_json\"\n}", "which is for traces"),
             ("tls {\nserver_name = \"x\"\n}", "server_name"),
             ("resolve_canonical_bootstrap_servers_only = true", "resolve_canonical_bootstrap_servers_only"),
             ("producer {\ncompression = \"lz4\"\ncompression_params {\nlevel = 3\n}\n}", "lz4 has no levels"),

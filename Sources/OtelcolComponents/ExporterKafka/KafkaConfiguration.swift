@@ -62,8 +62,10 @@ struct KafkaConfiguration: ~Copyable {
         }
         if let login {
             try set("sasl.mechanisms", login.mechanism)
-            try set("sasl.username", login.username)
-            try set("sasl.password", login.password.reveal { $0 })
+            if login.region == nil {
+                try set("sasl.username", login.username)
+                try set("sasl.password", login.password.reveal { $0 })
+            }
         }
         guard let settings = tls?.settings else { return }
         if let pem = settings.caPEM { try set("ssl.ca.pem", pem) }
@@ -109,11 +111,13 @@ struct KafkaConfiguration: ~Copyable {
 final class KafkaCallbacks: Sendable {
     private let log: Log
     private let strategy: KafkaPartitioning.Strategy
+    private let tokens: KafkaTokens?
     private let chooser = KafkaPartitionChooser()
 
-    init(log: Log, strategy: KafkaPartitioning.Strategy) {
+    init(log: Log, strategy: KafkaPartitioning.Strategy, tokens: KafkaTokens?) {
         self.log = log
         self.strategy = strategy
+        self.tokens = tokens
     }
 
     /// The callbacks must outlive the producer.
@@ -121,6 +125,13 @@ final class KafkaCallbacks: Sendable {
         let opaque = Unmanaged.passUnretained(self).toOpaque()
         rd_kafka_conf_set_opaque(configuration, opaque)
         rd_kafka_conf_set_events(configuration, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR)
+        if tokens != nil {
+            // The library's own thread makes no event of it.
+            rd_kafka_conf_set_oauthbearer_token_refresh_cb(configuration) { producer, _, opaque in
+                guard let producer, let opaque else { return }
+                Unmanaged<KafkaCallbacks>.fromOpaque(opaque).takeUnretainedValue().tokens?.refresh(producer)
+            }
+        }
         rd_kafka_conf_set_background_event_cb(configuration) { _, event, opaque in
             guard let event, let opaque else { return }
             Unmanaged<KafkaCallbacks>.fromOpaque(opaque).takeUnretainedValue().handle(event)

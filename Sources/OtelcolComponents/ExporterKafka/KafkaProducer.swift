@@ -12,6 +12,7 @@ import Transport
 final class KafkaProducer: Sendable {
     private let handle: Handle
     private let callbacks: KafkaCallbacks
+    private let tokens: KafkaTokens?
     private let settings: KafkaProducerSettings
     private let memory: MemoryAccount
     private let blocking: BlockingPool
@@ -25,12 +26,14 @@ final class KafkaProducer: Sendable {
 
     /// Makes a producer; it connects by itself. Throws where the library refuses the settings.
     init(
-        _ settings: KafkaProducerSettings, log: Log, memory: MemoryAccount, blocking: BlockingPool
+        _ settings: KafkaProducerSettings, log: Log, memory: MemoryAccount, blocking: BlockingPool,
+        tokens: KafkaTokens? = nil
     ) throws(KafkaError) {
         self.settings = settings
         self.memory = memory
         self.blocking = blocking
-        callbacks = KafkaCallbacks(log: log, strategy: settings.partitioner.strategy)
+        self.tokens = tokens
+        callbacks = KafkaCallbacks(log: log, strategy: settings.partitioner.strategy, tokens: tokens)
         let configuration = KafkaConfiguration()
         try configuration.apply(settings)
         handle = Handle(pointer: try configuration.makeProducer(callbacks))
@@ -127,6 +130,7 @@ final class KafkaProducer: Sendable {
 
     /// Ends the library's threads; nothing may be written after it.
     func close() {
+        tokens?.close()
         let (handle, callbacks) = (handle, callbacks)
         // Joining the threads takes a moment, and no record is under way any more.
         Task { [blocking] in

@@ -199,6 +199,8 @@ struct KafkaLogin: Sendable, Equatable {
     let mechanism: String
     let username: String
     let password: Secret<String>
+    /// The region of Amazon MSK whose tokens stand for the password; nil for a login with the password.
+    var region: String?
 }
 
 /// Who the client is, by a ticket of Kerberos that `kinit` gets with the key of a keytab.
@@ -244,18 +246,26 @@ private struct KafkaAuthentication: Block {
         init(from block: inout BlockReader) {
             let username: String = block.required("username", "The name.")
             let password: Secret<String> = block.required("password", "The password.")
-            let mechanism: String = block.required("mechanism", "`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.")
+            let mechanism: String = block.required(
+                "mechanism",
+                "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, or `AWS_MSK_IAM_OAUTHBEARER` for credentials of AWS.")
             let version = block.optional("version", default: 0, "The version of Kafka's handshake for SASL: 0 or 1.")
-            let _: MSK = block.block("aws_msk", "Amazon MSK.")
-            login = KafkaLogin(mechanism: mechanism, username: username, password: password)
+            let msk: MSK? = block.optionalBlock("aws_msk", "Amazon MSK.")
+            let isMSK = mechanism == "AWS_MSK_IAM_OAUTHBEARER"
+            login = KafkaLogin(
+                mechanism: isMSK ? "OAUTHBEARER" : mechanism, username: username, password: password,
+                region: isMSK ? msk?.region ?? "" : nil)
             switch mechanism {
             case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512": break
-            case "AWS_MSK_IAM_OAUTHBEARER", "OAUTHBEARER", "AWS_MSK_IAM":
-                block.reject(
-                    "mechanism", "\"\(mechanism)\" is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+            case "AWS_MSK_IAM_OAUTHBEARER":
+                if msk == nil { block.reject("mechanism", "needs a block aws_msk with the region") }
+                // Who shows a token has a name, though brokers do not look at it.
+                if username.isEmpty, block.isSet("username") { block.reject("username", "must not be empty") }
+            case "AWS_MSK_IAM": block.reject("mechanism", "\"AWS_MSK_IAM\" is now \"AWS_MSK_IAM_OAUTHBEARER\"")
             default:
                 if block.isSet("mechanism") {
-                    block.reject("mechanism", "must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")
+                    block.reject(
+                        "mechanism", "must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, AWS_MSK_IAM_OAUTHBEARER")
                 }
             }
             if version != 0, version != 1 {
@@ -265,8 +275,17 @@ private struct KafkaAuthentication: Block {
     }
 
     private struct MSK: Block {
+        let region: String
+
         init(from block: inout BlockReader) {
-            let _: String = block.required("region", "The region of the cluster.")
+            region = block.required("region", "The region of the cluster.")
+            // It becomes part of a host's name.
+            let isPlain = region.utf8.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
+            }
+            if block.isSet("region"), region.isEmpty || !isPlain {
+                block.reject("region", "must be the name of a region such as eu-central-1")
+            }
         }
     }
 

@@ -18,6 +18,24 @@ enum KafkaEncoding: String, Sendable, CaseIterable {
     case otlpJSON = "otlp_json"
     /// The bodies of log records, one record each.
     case raw
+    /// Spans as Jaeger has them, one record each with the trace ID as key.
+    case jaegerProtobuf = "jaeger_proto"
+    case jaegerJSON = "jaeger_json"
+    /// Lists of spans as Zipkin has them.
+    case zipkinProtobuf = "zipkin_proto"
+    case zipkinJSON = "zipkin_json"
+
+    /// The signal an encoding is for; nil for any.
+    var kind: OTLPBatch.Kind? {
+        switch self {
+        case .otlpProtobuf, .otlpJSON: nil
+        case .raw: .logs
+        case .jaegerProtobuf, .jaegerJSON, .zipkinProtobuf, .zipkinJSON: .traces
+        }
+    }
+
+    /// Whether each item is a record of its own, so that there is nothing to group.
+    var isByItem: Bool { self == .raw || self == .jaegerProtobuf || self == .jaegerJSON }
 }
 
 /// What of one signal goes where; settled by the `logs`, `metrics` and `traces` blocks and the older arguments.
@@ -38,22 +56,43 @@ struct KafkaRoute: Sendable, Equatable {
     var encoding = KafkaEncoding.otlpProtobuf
     var grouping = Grouping.together
 
-    /// The records for a batch. Throws when its bytes are broken.
+    /// The records for a batch. Throws when its bytes are broken. Spans that an encoding has no way to write are in none.
     func records(for batch: OTLPBatch) throws -> [KafkaRecord] {
         let topic = try topic(for: batch)
         let metadataKey = keyMetadata.isEmpty ? nil : batch.client?.values(of: keyMetadata).first
         let key = metadataKey.flatMap { $0.isEmpty ? nil : Array($0.utf8) }
-        if encoding == .raw { return try bodies(of: batch, topic, key) }
-        return try groups(of: batch).map { group in
-            KafkaRecord(
-                topic: topic, key: group.key ?? key, value: encode(group.batch), itemCount: group.batch.itemCount)
+        switch encoding {
+        case .raw: return try bodies(of: batch, topic, key)
+        case .jaegerProtobuf: return try spans(of: batch, .protobuf, topic, key)
+        case .jaegerJSON: return try spans(of: batch, .json, topic, key)
+        default: break
+        }
+        return try groups(of: batch).compactMap { group in
+            let (value, count) = try encode(group.batch)
+            if count == 0, group.batch.itemCount > 0 { return nil }
+            return KafkaRecord(topic: topic, key: group.key ?? key, value: value, itemCount: count)
         }
     }
 
-    private func encode(_ batch: OTLPBatch) -> [UInt8] {
-        let bytes = batch.requestBytes
-        if encoding == .otlpProtobuf { return bytes }
-        return bytes.withUnsafeBytes { OTLPJSON.encode($0, of: batch.kind) }
+    private func encode(_ batch: OTLPBatch) throws -> (bytes: [UInt8], count: Int) {
+        switch encoding {
+        case .zipkinProtobuf: return try ZipkinSpans.encode(batch, as: .protobuf)
+        case .zipkinJSON: return try ZipkinSpans.encode(batch, as: .json)
+        case .otlpJSON:
+            return (batch.requestBytes.withUnsafeBytes { OTLPJSON.encode($0, of: batch.kind) }, batch.itemCount)
+        default: return (batch.requestBytes, batch.itemCount)
+        }
+    }
+
+    /// Spans of Jaeger: the key is the one of the client's metadata, or the trace ID.
+    private func spans(
+        of batch: OTLPBatch, _ encoding: JaegerSpans.Encoding, _ topic: String, _ key: [UInt8]?
+    ) throws -> [KafkaRecord] {
+        var records: [KafkaRecord] = []
+        try JaegerSpans.forEach(of: batch, encoding) { trace, span in
+            records.append(KafkaRecord(topic: topic, key: key ?? Array(trace.utf8), value: span, itemCount: 1))
+        }
+        return records
     }
 
     // MARK: Topics

@@ -41,15 +41,15 @@ struct KafkaRoutes {
         ) {
             var route = own ?? KafkaRoute(topic: topic.isEmpty ? standard : topic, encoding: older)
             route.topicAttribute = attribute
-            if route.encoding == .raw, kind != .logs {
-                if own != nil { block.reject("\(kind)", "cannot have the encoding \"raw\", which is for logs") }
+            if let only = route.encoding.kind, only != kind {
+                let word = route.encoding.rawValue
+                if own != nil { block.reject("\(kind)", "cannot have the encoding \"\(word)\", which is for \(only)") }
                 return
             }
             if grouping != .together, !route.keyMetadata.isEmpty {
                 block.reject("\(kind)", "cannot have message_key_from_metadata_key with records partitioned otherwise")
             }
-            // Raw records are of one log record each.
-            route.grouping = route.encoding == .raw ? .together : grouping
+            route.grouping = route.encoding.isByItem ? .together : grouping
             routes[kind] = route
         }
         settle(
@@ -61,16 +61,10 @@ struct KafkaRoutes {
 }
 
 extension KafkaRoute {
-    /// Reads the word for an encoding; those of others' span formats are refused by name.
+    /// Reads the word for an encoding.
     static func readEncoding(_ word: String, _ argument: String, _ block: inout BlockReader) -> KafkaEncoding {
         if let encoding = KafkaEncoding(rawValue: word) { return encoding }
-        let known = KafkaEncoding.allCases.map(\.rawValue).joined(separator: ", ")
-        if word.hasPrefix("jaeger_") || word.hasPrefix("zipkin_") {
-            block.reject(
-                argument, "\"\(word)\" is not supported; use one of \(known), and a receiver of OTLP at the other end")
-        } else {
-            block.reject(argument, "must be one of \(known)")
-        }
+        block.reject(argument, "must be one of \(KafkaEncoding.allCases.map(\.rawValue).joined(separator: ", "))")
         return .otlpProtobuf
     }
 }

@@ -43,8 +43,17 @@ package final class OtelcolExporterKafka: Component {
 
     package func run() async throws {
         try await exporter.run(\.settings) { settings, context in
+            let tokens = settings.producer.login.flatMap { login in
+                login.region.map { region in
+                    let source = KafkaMSKTokens(
+                        region: region, principal: login.username, on: context.services.eventLoops,
+                        clock: context.clock)
+                    return KafkaTokens { try await source.fetch() }
+                }
+            }
             let producer = try KafkaProducer(
-                settings.producer, log: context.log, memory: context.memory, blocking: context.services.blocking)
+                settings.producer, log: context.log, memory: context.memory, blocking: context.services.blocking,
+                tokens: tokens)
             return ExporterShell<Arguments>.Made(
                 queue: settings.queue, retry: settings.retry,
                 destination: KafkaDestination(routes: settings.routes, producer: producer),
@@ -69,6 +78,13 @@ private struct KafkaDestination: ExportDestination {
         } catch {
             throw .permanent("\(error)")
         }
-        return try await producer.write(records, client: batch.client)
+        let unwritable = batch.itemCount - records.reduce(0) { $0 + $1.itemCount }
+        if unwritable == 0 { return try await producer.write(records, client: batch.client) }
+        let reason = "spans without a trace or span ID cannot be written as \(route.encoding.rawValue)"
+        if records.isEmpty { throw .permanent(reason) }
+        var report = try await producer.write(records, client: batch.client)
+        report.rejectedItems += unwritable
+        if report.message.isEmpty { report.message = reason }
+        return report
     }
 }

@@ -41,6 +41,14 @@ final class SigV4Authoriser: RequestAuthoriser {
         signer.sign(&request, at: clock.wallMilliseconds / 1_000)
     }
 
+    /// `url`, which begins with `https`, signed for `GET`; see ``SigV4Signer/presign(_:for:at:)``.
+    fileprivate func presign(_ url: HTTPURL, for seconds: Int) async throws(HTTPClientError) -> Secret<String> {
+        let region = try region()
+        let credentials = try await credentials(region, until: .now() + .seconds(30))
+        let signer = SigV4Signer(credentials: credentials, region: region, service: settings.service)
+        return signer.presign(url, for: seconds, at: clock.wallMilliseconds / 1_000)
+    }
+
     func isRefreshable(after request: HTTPClientRequest) -> Bool { forgetSession() }
 
     /// Whether there was a session to forget.
@@ -225,6 +233,11 @@ package final class AWSRequestSigner: Sendable {
     /// Adds the fields of AWS Signature Version 4 to `request`, whose body is the one that is sent.
     package func sign(_ request: inout HTTPClientRequest) async throws(HTTPClientError) {
         try await authoriser.authorise(&request, until: .now() + .seconds(30))
+    }
+
+    /// `url`, which begins with `https`, with a signature in its query that is good for `GET` for `seconds` seconds.
+    package func presign(_ url: HTTPURL, for seconds: Int) async throws(HTTPClientError) -> Secret<String> {
+        try await authoriser.presign(url, for: seconds)
     }
 
     /// The region of the settings, the environment or the profile, in this order.

@@ -47,6 +47,27 @@ struct SigV4Signer: Sendable {
             + "Signature=\(signature)"
     }
 
+    /// The URL with a signature in its query, good for `GET` without a body for `seconds` seconds.
+    func presign(_ url: HTTPURL, for seconds: Int, at unixSeconds: Int64) -> Secret<String> {
+        let (stamp, day) = Self.timestamps(unixSeconds)
+        let scope = "\(day)/\(region)/\(service)/aws4_request"
+        var items = [
+            url.query ?? "", "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+            "X-Amz-Credential=" + Percent.encode("\(credentials.accessKey)/\(scope)"), "X-Amz-Date=\(stamp)",
+            "X-Amz-Expires=\(seconds)", "X-Amz-SignedHeaders=host",
+        ]
+        if let token = credentials.sessionToken {
+            token.reveal { items.append("X-Amz-Security-Token=" + Percent.encode($0)) }
+        }
+        let query = Self.canonicalQuery(items.joined(separator: "&"))
+        let canonical = [
+            "GET", canonicalPath(url.path), query, "host:\(url.authority)\n", "host", SHA256.hex(SHA256.hash([])),
+        ].joined(separator: "\n")
+        let toSign = "AWS4-HMAC-SHA256\n\(stamp)\n\(scope)\n\(SHA256.hex(SHA256.hash(Array(canonical.utf8))))"
+        let signature = SHA256.hex(SHA256.authenticate(Array(toSign.utf8), key: signingKey(day)))
+        return Secret("https://\(url.authority)\(url.path)?\(query)&X-Amz-Signature=\(signature)")
+    }
+
     private func signingKey(_ day: String) -> [UInt8] {
         let first = credentials.secretKey.reveal { Array("AWS4\($0)".utf8) }
         var key = SHA256.authenticate(Array(day.utf8), key: first)

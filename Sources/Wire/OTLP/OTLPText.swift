@@ -1,10 +1,9 @@
-import TextFormats
-import Wire
+package import TextFormats
 
 /// Values as text.
-enum OTLPText {
+package enum OTLPText {
     /// The text of a value as the collector writes it: lists and maps as JSON, bytes in base64.
-    static func bytes(_ value: OTLPValue) -> [UInt8] {
+    package static func bytes(_ value: OTLPValue) -> [UInt8] {
         switch value {
         case .empty: []
         case .string(let bytes): Array(bytes)
@@ -17,7 +16,7 @@ enum OTLPText {
     }
 
     /// The same text of a value that owns its content.
-    static func string(_ value: OTLPAnyValue) -> String {
+    package static func string(_ value: OTLPAnyValue) -> String {
         switch value {
         case .empty: ""
         case .string(let bytes): String(decoding: bytes, as: UTF8.self)
@@ -30,7 +29,7 @@ enum OTLPText {
     }
 
     /// The value as JSON: bytes in base64, numbers JSON cannot carry as null.
-    static func tree(_ value: OTLPAnyValue) -> JSONValue {
+    package static func tree(_ value: OTLPAnyValue) -> JSONValue {
         switch value {
         case .empty: return .null
         case .string(let bytes): return .string(String(decoding: bytes, as: UTF8.self))
