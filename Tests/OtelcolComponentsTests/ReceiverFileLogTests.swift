@@ -239,6 +239,12 @@ struct ReceiverFileLogTests {
         directory.write("a.log", text)
         let harness = start(directory, "start_at = \"beginning\"\nmultiline {\nline_start_pattern = \"^#\\\\d+\"\n}")
         poll(harness, 20)
+        // On a busy machine the disk may take longer than so many rounds.
+        let isComplete = { harness.otlp.batches.reduce(0) { $0 + $1.itemCount } >= 20_000 }
+        for _ in 0..<30 where !isComplete() {
+            _ = harness.settle(until: isComplete, seconds: 1)
+            poll(harness, 5)
+        }
         #expect(lines(harness) == (0..<20_000).map { "#\($0)\n  at \($0)" })
         #expect(harness.finish() == [])
     }
