@@ -186,7 +186,13 @@ struct DoubleAnswers {
         let since = query["sinceTime"] ?? ""
         let (chunks, continuation) = KubernetesDouble.Chunks.makeStream()
         let id: Int? = box.state.withLock { state in
-            guard let lines = state.logs[log] else { return nil }
+            let isEarlier = query["previous"] == "true"
+            guard let lines = isEarlier ? state.earlierLogs[log] : state.logs[log] else { return nil }
+            if let text = state.logRefusals[log] {
+                continuation.yield(Array(text.utf8))
+                continuation.finish()
+                return 0
+            }
             // The API drops what is older than the second it is asked for.
             for line in lines where since.isEmpty || line.time.prefix(19) >= since.prefix(19) {
                 continuation.yield(Array((showsTime ? "\(line.time) \(line.line)\n" : "\(line.line)\n").utf8))

@@ -5,7 +5,8 @@ extension KubernetesDouble {
         _ namespace: String, _ name: String, node: String = "node-a", ip: String, labels: [String: String] = [:],
         containers: [(name: String, ports: [String])], phase: String = "Running",
         owner: (kind: String, name: String)? = nil,
-        uid: String? = nil, containerState: String = #"{"running":{}}"#, restartPolicy: String = "Always"
+        uid: String? = nil, containerState: String = #"{"running":{}}"#, lastState: String = "{}",
+        restartPolicy: String = "Always"
     ) {
         let pairs = labels.sorted { $0.key < $1.key }.map { #""\#($0.key)":"\#($0.value)""# }.joined(separator: ",")
         let owners =
@@ -26,7 +27,7 @@ extension KubernetesDouble {
         let statuses = containers.map { container in
             #"""
             {"name":"\#(container.name)","containerID":"containerd://\#(name)-\#(container.name)",\#
-            "state":\#(containerState)}
+            "state":\#(containerState),"lastState":\#(lastState)}
             """#
         }
         put(

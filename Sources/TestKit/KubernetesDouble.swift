@@ -45,6 +45,10 @@ package final class KubernetesDouble: Sendable {
         var oldest = 0
         var watchers: [Int: Watcher] = [:]
         var logs: [String: [LogLine]] = [:]
+        /// Logs of the runs before.
+        var earlierLogs: [String: [LogLine]] = [:]
+        /// What is said in place of lines.
+        var logRefusals: [String: String] = [:]
         var followers: [Int: (log: String, timestamps: Bool, chunks: Chunks.Continuation)] = [:]
         var nextID = 0
         /// Nil lets everybody in.
@@ -229,5 +233,20 @@ package final class KubernetesDouble: Sendable {
                 state.followers[id] = nil
             }
         }
+    }
+
+    /// Begins a new run of a container: its log so far is that of the run before. Followers are let go.
+    package func beginRun(_ namespace: String, _ pod: String, _ container: String) {
+        let log = "\(namespace)/\(pod)/\(container)"
+        box.state.withLock { state in
+            state.earlierLogs[log] = state.logs[log]
+            state.logs[log] = []
+        }
+        endLog(namespace, pod, container)
+    }
+
+    /// Answers requests for a container's log with `text` where lines should be, as a kubelet does; nil ends that.
+    package func refuseLog(_ namespace: String, _ pod: String, _ container: String, _ text: String?) {
+        box.state.withLock { $0.logRefusals["\(namespace)/\(pod)/\(container)"] = text }
     }
 }

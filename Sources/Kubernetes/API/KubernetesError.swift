@@ -7,6 +7,8 @@ package enum KubernetesError: Error, Sendable, Equatable, CustomStringConvertibl
     case transport(HTTPClientError)
     /// The server refused: the status of HTTP and, where it sent a `Status` object, its reason and message.
     case refused(code: Int, reason: String, message: String, retryAfter: Duration?)
+    /// An answer that began well says in its body why it does not go on, as a kubelet does within a log.
+    case refusedInBody(String)
     /// The response is not what the API promises.
     case malformed(String)
 
@@ -18,6 +20,12 @@ package enum KubernetesError: Error, Sendable, Equatable, CustomStringConvertibl
 
     package var isNotFound: Bool {
         if case .refused(404, _, _, _) = self { return true }
+        return false
+    }
+
+    /// Whether asking again is of no use: the request itself is at fault, or what is asked for is not there.
+    package var isFinal: Bool {
+        if case .refused(let code, _, _, _) = self { return (400..<500).contains(code) && code != 408 && code != 429 }
         return false
     }
 
@@ -35,6 +43,7 @@ package enum KubernetesError: Error, Sendable, Equatable, CustomStringConvertibl
         case .refused(let code, _, let message, _) where message.isEmpty:
             "the server responded with the status code \(HTTPStatus(code))"
         case .refused(_, _, let message, _): message
+        case .refusedInBody(let text): text
         case .malformed(let reason): "unexpected response: \(reason)"
         }
     }

@@ -13,7 +13,7 @@ enum ContainerState {
     /// `pod` is the pod as the API describes it; `now` is in seconds since 1970.
     static func hasEnded(_ pod: JSONValue, container name: String, uid: String, now: Int64) -> Bool {
         let metadata = pod["metadata"]
-        if let current = metadata?["uid"]?.stringValue, current != uid { return true }
+        if isOther(pod, than: uid) { return true }
         guard let (status, kind) = find(name, in: pod["status"]), let state = status["state"],
             let terminated = state["terminated"], terminated.objectValue != nil
         else { return false }
@@ -30,6 +30,32 @@ enum ContainerState {
         case .initial: return !(failed && policy != "Never")
         case .ephemeral: return true
         }
+    }
+
+    /// Whether `pod` is another one that has the name of the pod with `uid`.
+    static func isOther(_ pod: JSONValue, than uid: String) -> Bool {
+        pod["metadata"]?["uid"]?.stringValue.map { $0 != uid } ?? false
+    }
+
+    /// The run of a container before the one its log is of.
+    struct EarlierRun: Sendable, Equatable {
+        /// As the runtime names it, with its scheme.
+        var id: String
+        /// When it ended, in seconds since 1970.
+        var ended: Int64
+        /// When the run after it began; nil when that has not begun.
+        var nextStarted: Int64?
+    }
+
+    /// The run before, as far as the API tells of it.
+    static func earlierRun(_ pod: JSONValue, container name: String) -> EarlierRun? {
+        guard let (status, _) = find(name, in: pod["status"]), let last = status["lastState"]?["terminated"],
+            let id = last["containerID"]?.stringValue, !id.isEmpty,
+            let ended = seconds(last["finishedAt"]?.stringValue)
+        else { return nil }
+        let state = status["state"]
+        let started = state?["running"]?["startedAt"] ?? state?["terminated"]?["startedAt"]
+        return EarlierRun(id: id, ended: ended, nextStarted: seconds(started?.stringValue))
     }
 
     private enum Kind { case ordinary, initial, ephemeral }

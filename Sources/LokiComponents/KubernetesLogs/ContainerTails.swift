@@ -29,6 +29,7 @@ final class ContainerTails: Sendable {
     private let wanted = Live(Wanted())
     private let failures: Counter
     private let cutLines: Counter
+    private let leftRuns: Counter
     private let failureLog: LogLimiter
 
     private struct State {
@@ -52,6 +53,9 @@ final class ContainerTails: Sendable {
             metricPrefix + "_stream_failures_total", "Number of requests for logs that failed.")
         cutLines = context.metrics.counter(
             metricPrefix + "_cut_lines_total", "Number of lines cut because they are longer than 16 MiB.")
+        leftRuns = context.metrics.counter(
+            metricPrefix + "_unread_runs_total",
+            "Number of ended runs of containers whose last lines could not be read.")
         failureLog = LogLimiter(every: .seconds(10), clock: context.clock)
         context.metrics.collector { [weak self] in
             let count = self?.activeCount ?? 0
@@ -161,6 +165,16 @@ final class ContainerTails: Sendable {
                     "Reading a log failed and will be tried again", error,
                     ["target": target.id, "suppressed": "\(suppressed)"])
             }
+        }
+    }
+
+    func leftRun(of target: LogTarget, _ error: KubernetesError) {
+        failures.add()
+        leftRuns.add()
+        failureLog.attempt { suppressed in
+            log.warn(
+                "The rest of a container's earlier run cannot be read", error,
+                ["target": target.id, "suppressed": "\(suppressed)"])
         }
     }
 

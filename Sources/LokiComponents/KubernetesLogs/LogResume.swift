@@ -35,9 +35,12 @@ struct LogResume: Sendable, Equatable {
         private var remaining: Int
         private let limit: Int64
         private var isCatchingUp: Bool
+        private let takesOnlyLater: Bool
 
-        /// `resume` is nil when nothing was delivered yet.
-        init(_ resume: LogResume?) {
+        /// `resume` is nil when nothing was delivered yet. With `takesOnlyLater` lines of its very second count as
+        /// delivered up to its time, however many there are.
+        init(_ resume: LogResume?, takesOnlyLater: Bool = false) {
+            self.takesOnlyLater = takesOnlyLater
             self.resume = resume
             remaining = resume?.count ?? 0
             limit = resume?.newest ?? .min
@@ -62,7 +65,7 @@ struct LogResume: Sendable, Equatable {
                 resume = known
                 return true
             }
-            if LogResume.second(time) < known.second { return false }
+            if takesOnlyLater || LogResume.second(time) < known.second { return false }
             if known.isExact {
                 if remaining > 0 {
                     remaining -= 1
