@@ -1,7 +1,7 @@
 """A Docker daemon of our own, from the system's packages: no bridge, no firewall, an image made of busybox.
 
-It gets a containerd of its own: dockerd would else take the system's wherever that one's socket is, and wait for it in vain where a
-containerd that has gone left its socket behind.
+It gets a containerd of its own: dockerd would else take the system's wherever that one's socket is, and wait in vain
+where a containerd that has gone left its socket behind.
 """
 
 import http.client

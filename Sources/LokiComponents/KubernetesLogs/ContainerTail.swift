@@ -102,21 +102,21 @@ final class ContainerTail: Sendable {
         case there(JSONValue)
         /// It is gone, though another one may have its name.
         case gone
-        /// The server does not tell.
-        case unknown
+        /// The server does not tell, for this reason.
+        case unknown(KubernetesError)
     }
 
-    /// What the API knows of the pod now. It is asked before each connection: logs are asked for by name, and the name
+    /// What the API knows of the pod now. It is asked before each connection, for logs are asked for by name, and the name
     /// may have gone over to another pod.
     private func describePod() async throws -> DescribedPod {
         let path = Pod.resource.path(namespace: target.pod.namespace, name: target.pod.name)
         do throws(KubernetesError) {
             let bytes = try await client.get(path)
-            guard let pod = try? JSONValue(parsing: bytes) else { return .unknown }
+            guard let pod = try? JSONValue(parsing: bytes) else { return .unknown(.malformed("the pod is no JSON")) }
             return ContainerState.isOther(pod, than: target.uid) ? .gone : .there(pod)
         } catch {
             try Task.checkCancellation()
-            return error.isNotFound ? .gone : .unknown
+            return error.isNotFound ? .gone : .unknown(error)
         }
     }
 
@@ -147,17 +147,14 @@ final class ContainerTail: Sendable {
     }
 
     private func hasEnded() async throws -> Bool {
-        let path = Pod.resource.path(namespace: target.pod.namespace, name: target.pod.name)
-        do throws(KubernetesError) {
-            let bytes = try await client.get(path)
-            guard let pod = try? JSONValue(parsing: bytes) else { return false }
-            return ContainerState.hasEnded(
-                pod, container: target.container, uid: target.uid, now: tails.clock.wallNanoseconds / 1_000_000_000)
-        } catch {
-            if error.isNotFound { return true }
-            try Task.checkCancellation()
+        switch try await describePod() {
+        case .gone: return true
+        case .unknown(let error):
             note(error: error)
             return false
+        case .there(let pod):
+            return ContainerState.hasEnded(
+                pod, container: target.container, uid: target.uid, now: tails.clock.wallNanoseconds / 1_000_000_000)
         }
     }
 

@@ -129,24 +129,8 @@ extension Datum {
 enum JSONText {
     static func encode(_ value: OTLPAnyValue) -> [UInt8] {
         var output: [UInt8] = []
-        JSONWriter(escapesHTML: true, sortsKeys: true).append(tree(value), to: &output)
+        JSONWriter(escapesHTML: true, sortsKeys: true).append(OTLPText.tree(value), to: &output)
         return output
-    }
-
-    private static func tree(_ value: OTLPAnyValue) -> JSONValue {
-        switch value {
-        case .empty: return .null
-        case .string(let bytes): return .string(String(decoding: bytes, as: UTF8.self))
-        case .bool(let value): return .bool(value)
-        case .int(let value): return .number(JSONNumber(value))
-        case .double(let value): return .double(value)
-        case .bytes(let bytes): return .string(Base64.encode(bytes))
-        case .array(let elements): return .array(elements.map { tree($0) })
-        case .map(let map):
-            var object = JSONObject()
-            for entry in map.entries { object[String(decoding: entry.key, as: UTF8.self)] = tree(entry.value) }
-            return .object(object)
-        }
     }
 
     /// A document as values: every number is a double.

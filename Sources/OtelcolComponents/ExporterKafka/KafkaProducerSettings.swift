@@ -245,7 +245,8 @@ private struct KafkaAuthentication: Block {
 
         init(from block: inout BlockReader) {
             let username: String = block.required("username", "The name.")
-            let password: Secret<String> = block.required("password", "The password.")
+            let password: Secret<String> = block.required(
+                "password", "The password; tokens of AWS stand for it with `AWS_MSK_IAM_OAUTHBEARER`.")
             let mechanism: String = block.required(
                 "mechanism",
                 "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, or `AWS_MSK_IAM_OAUTHBEARER` for credentials of AWS.")
@@ -267,6 +268,9 @@ private struct KafkaAuthentication: Block {
                     block.reject(
                         "mechanism", "must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, AWS_MSK_IAM_OAUTHBEARER")
                 }
+            }
+            if msk != nil, !isMSK {
+                block.warn("aws_msk", "has no effect without the mechanism AWS_MSK_IAM_OAUTHBEARER")
             }
             if version != 0, version != 1 {
                 block.reject("version", "must be 0 or 1")

@@ -23,7 +23,7 @@ package enum JaegerSpans {
         try walker.walk(batch, to: .item) { level in
             if level == .resource { process = JaegerProcess(walker.resource) }
             guard level == .item else { return .keep }
-            let span = JaegerSpan(walker, process)
+            let span = try JaegerSpan(walker, process)
             switch encoding {
             case .protobuf: body(span.traceID.hexadecimal, span.protobuf)
             case .json: body(span.traceID.hexadecimal, span.json)
@@ -84,25 +84,25 @@ extension JaegerTag {
 
 extension JaegerSpan {
     /// The span a walk is at.
-    fileprivate init(_ walker: OTLPWalker, _ process: JaegerProcess) {
+    fileprivate init(_ walker: OTLPWalker, _ process: JaegerProcess) throws {
         let span = walker.span
         traceID = OTLPSpan.traceNumber(span.traceID)
         spanID = OTLPSpan.number(span.spanID)
         name = SpanWords.text(span.name)
         start = span.startTimeUnixNano
         duration = span.duration
-        references = Self.references(of: span, in: traceID)
+        references = try Self.references(of: span, in: traceID)
         tags = Self.scopeTags(OTLPScope(walker.scope)) + JaegerTag.list(span.attributes) + Self.fieldTags(span)
-        span.forEachEvent { logs.append(Self.log($0)) }
+        try span.forEachEvent { logs.append(Self.log($0)) }
         self.process = process
     }
 
     /// The parent first, as readers look for it there, then the links.
-    private static func references(of span: OTLPSpan, in trace: SpanDraft.TraceNumber) -> [Reference] {
+    private static func references(of span: OTLPSpan, in trace: SpanDraft.TraceNumber) throws -> [Reference] {
         var references: [Reference] = []
         let parent = OTLPSpan.number(span.parentSpanID)
         if parent != 0 { references.append(Reference(traceID: trace, spanID: parent, isChild: true)) }
-        span.forEachLink { link in
+        try span.forEachLink { link in
             let isChild = link.attributes[referenceType]?.string == "child_of"
             references.append(
                 Reference(

@@ -14,19 +14,21 @@ extension OTLPSpan {
         return end > start ? end - start : 0
     }
 
-    /// Calls `body` with each event; the view is valid until `body` returns. Events that cannot be read are left out.
-    func forEachEvent(_ body: (OTLPEvent) -> Void) {
+    /// Calls `body` with each event; the view is valid until `body` returns. Throws when one is broken.
+    func forEachEvent(_ body: (OTLPEvent) -> Void) throws {
         let part = OTLPMessage()
-        message.forEachMessage(OTLPField.Span.events) { content in
-            if (try? part.load(content, as: .event)) != nil { body(OTLPEvent(part)) }
+        try message.forEachMessage(OTLPField.Span.events) { content in
+            try part.load(content, as: .event)
+            body(OTLPEvent(part))
         }
     }
 
     /// As ``forEachEvent(_:)`` for links.
-    func forEachLink(_ body: (OTLPLink) -> Void) {
+    func forEachLink(_ body: (OTLPLink) -> Void) throws {
         let part = OTLPMessage()
-        message.forEachMessage(OTLPField.Span.links) { content in
-            if (try? part.load(content, as: .link)) != nil { body(OTLPLink(part)) }
+        try message.forEachMessage(OTLPField.Span.links) { content in
+            try part.load(content, as: .link)
+            body(OTLPLink(part))
         }
     }
 }

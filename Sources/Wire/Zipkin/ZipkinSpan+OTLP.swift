@@ -23,7 +23,7 @@ extension ZipkinSpans {
         try walker.walk(batch, to: .item) { level in
             if level == .resource { (service, shared) = ZipkinSpan.service(walker.resource.attributes) }
             guard level == .item else { return .keep }
-            if let span = ZipkinSpan(walker, service, shared) { spans.append(span) }
+            if let span = try ZipkinSpan(walker, service, shared) { spans.append(span) }
             return .keep
         }
         switch format {
@@ -50,7 +50,7 @@ extension ZipkinSpan {
     }
 
     /// The span a walk is at; nil when it has no IDs.
-    fileprivate init?(_ walker: OTLPWalker, _ service: String, _ shared: AttributeTable) {
+    fileprivate init?(_ walker: OTLPWalker, _ service: String, _ shared: AttributeTable) throws {
         let span = walker.span
         self.init()
         traceID = OTLPSpan.traceNumber(span.traceID)
@@ -70,9 +70,9 @@ extension ZipkinSpan {
         local = takeEndpoint("host", service)
         remote = takeEndpoint("peer", tags.takeString("peer.service") ?? "")
         setStatus(span)
-        span.forEachEvent { annotations.append(Self.annotation($0)) }
+        try span.forEachEvent { annotations.append(Self.annotation($0)) }
         var links = 0
-        span.forEachLink { link in
+        try span.forEachLink { link in
             tags["otlp.link.\(links)"] = .string(Self.text(link))
             links += 1
         }

@@ -26,18 +26,6 @@ struct ContainerRunsTests {
         """
     }
 
-    private func lines(_ harness: ComponentHarness) -> [String] {
-        harness.logs.batches.flatMap { batch in batch.entries.map { batch.line($0) } }
-    }
-
-    private func settle(_ harness: ComponentHarness, until condition: () -> Bool) -> Bool {
-        harness.settle(until: {
-            if condition() { return true }
-            harness.advance(by: .milliseconds(500))
-            return condition()
-        })
-    }
-
     private func time(_ second: Int, _ nanoseconds: Int = 0) -> String {
         "2026-01-01T00:00:\(second < 10 ? "0" : "")\(second).\("\(1_000_000_000 + nanoseconds)".dropFirst())Z"
     }
@@ -67,7 +55,7 @@ struct ContainerRunsTests {
         append(double, time(5, 2), "a2")
         var harness = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
         harness.start(body(double))
-        #expect(settle(harness) { lines(harness) == ["a1", "a2"] })
+        #expect(harness.settleInTime { harness.lines == ["a1", "a2"] })
         if isRestart { #expect(harness.finish() == []) }
         // Nobody hears of these: the run has ended when it is asked for the next time.
         double.closeStreams()
@@ -83,13 +71,13 @@ struct ContainerRunsTests {
             harness = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
             harness.start(body(double))
         }
-        #expect(settle(harness) { lines(harness).count >= expected.count && double.followerCount == 1 })
-        #expect(lines(harness) == expected)
+        #expect(harness.settleInTime { harness.lines.count >= expected.count && double.followerCount == 1 })
+        #expect(harness.lines == expected)
         // Connecting again does not read the earlier run again.
         double.closeStreams()
         append(double, time(9, 1), "b3")
-        #expect(settle(harness) { lines(harness).count > expected.count && double.followerCount == 1 })
-        #expect(lines(harness) == expected + ["b3"])
+        #expect(harness.settleInTime { harness.lines.count > expected.count && double.followerCount == 1 })
+        #expect(harness.lines == expected + ["b3"])
         #expect(double.requests.filter { $0.contains("previous=true") }.count == 1)
         #expect(harness.finish() == [])
     }
@@ -103,11 +91,11 @@ struct ContainerRunsTests {
         append(double, time(5), "new")
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double))
-        #expect(settle(harness) { lines(harness) == ["new"] && double.followerCount == 1 })
+        #expect(harness.settleInTime { harness.lines == ["new"] && double.followerCount == 1 })
         double.closeStreams()
         append(double, time(6), "newer")
-        #expect(settle(harness) { lines(harness).count >= 2 && double.followerCount == 1 })
-        #expect(lines(harness) == ["new", "newer"])
+        #expect(harness.settleInTime { harness.lines.count >= 2 && double.followerCount == 1 })
+        #expect(harness.lines == ["new", "newer"])
         #expect(!double.requests.contains { $0.contains("previous=true") })
         #expect(harness.finish() == [])
     }
@@ -120,19 +108,19 @@ struct ContainerRunsTests {
         for index in 1...3 { append(double, time(5, index), "a\(index)") }
         let first = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
         first.start(body(double))
-        #expect(settle(first) { lines(first).count == 3 })
+        #expect(first.settleInTime { first.lines.count == 3 })
         double.beginRun("ns", "web", "main")
         put(double, run: 2, ended: 5, started: 5)
         append(double, time(5, 10), "b1")
-        #expect(settle(first) { lines(first).count >= 4 && double.followerCount == 1 })
-        #expect(lines(first) == ["a1", "a2", "a3", "b1"])
+        #expect(first.settleInTime { first.lines.count >= 4 && double.followerCount == 1 })
+        #expect(first.lines == ["a1", "a2", "a3", "b1"])
         #expect(first.finish() == [])
         let second = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
         second.start(body(double))
-        #expect(settle(second) { double.followerCount == 1 })
+        #expect(second.settleInTime { double.followerCount == 1 })
         append(double, time(5, 11), "b2")
-        #expect(settle(second) { lines(second).count >= 1 })
-        #expect(lines(second) == ["b2"])
+        #expect(second.settleInTime { second.lines.count >= 1 })
+        #expect(second.lines == ["b2"])
         #expect(second.finish() == [])
     }
 
@@ -143,13 +131,13 @@ struct ContainerRunsTests {
         append(double, time(5), "a1")
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double))
-        #expect(settle(harness) { lines(harness) == ["a1"] })
+        #expect(harness.settleInTime { harness.lines == ["a1"] })
         // The run before is known and its log is not there: the double answers 404.
         double.endLog("ns", "web", "main")
         put(double, run: 2, ended: 8, started: 9)
         append(double, time(9), "b1")
-        #expect(settle(harness) { lines(harness) == ["a1", "b1"] && double.followerCount == 1 })
-        #expect(settle(harness) { harness.metric("loki_source_kubernetes_unread_runs_total") == 1 })
+        #expect(harness.settleInTime { harness.lines == ["a1", "b1"] && double.followerCount == 1 })
+        #expect(harness.settleInTime { harness.metric("loki_source_kubernetes_unread_runs_total") == 1 })
         #expect(harness.logSink.lines.contains { $0.contains("The rest of a container's earlier run cannot be read") })
         #expect(harness.finish() == [])
     }
@@ -170,11 +158,11 @@ struct ContainerRunsTests {
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double))
         let said = text.split(separator: "\n").map(String.init)[0]
-        #expect(settle(harness) { (harness.metric("loki_source_kubernetes_stream_failures_total") ?? 0) >= 3 })
+        #expect(harness.settleInTime { (harness.metric("loki_source_kubernetes_stream_failures_total") ?? 0) >= 3 })
         #expect(harness.health?.state == .unhealthy && harness.health?.message.contains(said) == true)
-        #expect(lines(harness) == [])
+        #expect(harness.lines == [])
         double.refuseLog("ns", "web", "main", nil)
-        #expect(settle(harness) { lines(harness) == ["one"] && harness.health?.state == .healthy })
+        #expect(harness.settleInTime { harness.lines == ["one"] && harness.health?.state == .healthy })
         #expect(harness.finish() == [])
     }
 
@@ -201,16 +189,16 @@ struct ContainerRunsTests {
         append(double, time(5), "old")
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double))
-        #expect(settle(harness) { lines(harness) == ["old"] && double.followerCount == 1 })
+        #expect(harness.settleInTime { harness.lines == ["old"] && double.followerCount == 1 })
         double.beginRun("ns", "web", "main")
         double.putPod("ns", "web", ip: "2", containers: [("main", [])], uid: "uid-second")
         append(double, time(3), "first of the new pod")
-        #expect(settle(harness) { harness.logSink.lines.contains { $0.contains("Container has ended") } })
+        #expect(harness.settleInTime { harness.logSink.lines.contains { $0.contains("Container has ended") } })
         harness.advance(by: .seconds(120))
-        #expect(lines(harness) == ["old"])
+        #expect(harness.lines == ["old"])
         harness.update(body(double, uid: "uid-second"))
-        #expect(settle(harness) { lines(harness).count >= 2 })
-        #expect(lines(harness) == ["old", "first of the new pod"])
+        #expect(harness.settleInTime { harness.lines.count >= 2 })
+        #expect(harness.lines == ["old", "first of the new pod"])
         #expect(!double.requests.contains { $0.contains("previous=true") })
         #expect(harness.finish() == [])
     }

@@ -29,25 +29,13 @@ struct LokiSourceKubernetesEventsTests {
         """
     }
 
-    private func lines(_ harness: ComponentHarness) -> [String] {
-        harness.logs.batches.flatMap { batch in batch.entries.map { batch.line($0) } }
-    }
-
-    private func settle(_ harness: ComponentHarness, until condition: () -> Bool) -> Bool {
-        harness.settle(until: {
-            if condition() { return true }
-            harness.advance(by: .milliseconds(500))
-            return condition()
-        })
-    }
-
     @Test("Events become lines, once for each of their versions")
     func following() async throws {
         let double = try await KubernetesDouble()
         double.put("events", event("e1", second: 1))
         let harness = ComponentHarness(LokiSourceKubernetesEvents.self)
         #expect(harness.start(body(double)) == [])
-        #expect(settle(harness) { double.watcherCount == 1 && lines(harness).count == 1 })
+        #expect(harness.settleInTime { double.watcherCount == 1 && harness.lines.count == 1 })
         #expect(
             harness.logs.lines == [
                 #"{instance="loki.source.kubernetes_events.test", job="loki.source.kubernetes_events", namespace="ns"} "#
@@ -57,13 +45,13 @@ struct LokiSourceKubernetesEventsTests {
         double.put("events", event("e1", second: 5))
         double.put("events", event("e2", second: 5, namespace: "other"))
         double.delete("events", "ns", "e1")
-        #expect(settle(harness) { lines(harness).count == 3 })
+        #expect(harness.settleInTime { harness.lines.count == 3 })
         // A new list repeats nothing.
         double.expireWatches()
-        #expect(settle(harness) { double.watcherCount == 1 })
+        #expect(harness.settleInTime { double.watcherCount == 1 })
         double.put("events", event("e3", second: 6))
-        #expect(settle(harness) { lines(harness).count >= 4 })
-        #expect(lines(harness).count == 4)
+        #expect(harness.settleInTime { harness.lines.count >= 4 })
+        #expect(harness.lines.count == 4)
         #expect(harness.finish() == [])
     }
 
@@ -74,9 +62,9 @@ struct LokiSourceKubernetesEventsTests {
         double.put("events", event("e1", second: 1, message: "one"))
         let first = ComponentHarness(LokiSourceKubernetesEvents.self, storagePath: storage)
         first.start(body(double, "log_format = \"json\""))
-        #expect(settle(first) { lines(first).count == 1 })
+        #expect(first.settleInTime { first.lines.count == 1 })
         #expect(
-            lines(first) == [
+            first.lines == [
                 #"{"count":2,"eventRV":"101","kind":"Pod","msg":"one","name":"web","objectAPIversion":"v1","#
                     + #""reason":"Pulled","sourcecomponent":"kubelet","sourcehost":"n1","type":"Normal"}"#
             ])
@@ -85,8 +73,8 @@ struct LokiSourceKubernetesEventsTests {
         double.put("events", event("e0", second: 0, message: "older but new"))
         let second = ComponentHarness(LokiSourceKubernetesEvents.self, storagePath: storage)
         second.start(body(double, "log_format = \"json\""))
-        #expect(settle(second) { double.watcherCount == 1 && lines(second).count >= 2 })
-        #expect(lines(second).map { $0.contains("two") || $0.contains("older") } == [true, true])
+        #expect(second.settleInTime { double.watcherCount == 1 && second.lines.count >= 2 })
+        #expect(second.lines.map { $0.contains("two") || $0.contains("older") } == [true, true])
         #expect(second.finish() == [])
     }
 
@@ -99,10 +87,10 @@ struct LokiSourceKubernetesEventsTests {
         double.forbid(["list events"])
         let harness = ComponentHarness(LokiSourceKubernetesEvents.self)
         harness.start(body(double, "namespaces = [\"one\", \"two\"]\njob_name = \"j\""))
-        #expect(settle(harness) { harness.health?.state == .unhealthy })
+        #expect(harness.settleInTime { harness.health?.state == .unhealthy })
         #expect(harness.health?.message.contains("events is forbidden") == true)
         double.forbid([])
-        #expect(settle(harness) { lines(harness).count == 2 && harness.health?.state == .healthy })
+        #expect(harness.settleInTime { harness.lines.count == 2 && harness.health?.state == .healthy })
         #expect(double.requests.allSatisfy { $0.contains("/namespaces/one/") || $0.contains("/namespaces/two/") })
         #expect(harness.finish() == [])
     }

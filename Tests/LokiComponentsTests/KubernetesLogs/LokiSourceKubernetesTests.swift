@@ -25,18 +25,6 @@ struct LokiSourceKubernetesTests {
         """
     }
 
-    private func lines(_ harness: ComponentHarness) -> [String] {
-        harness.logs.batches.flatMap { batch in batch.entries.map { batch.line($0) } }
-    }
-
-    private func settle(_ harness: ComponentHarness, until condition: () -> Bool) -> Bool {
-        harness.settle(until: {
-            if condition() { return true }
-            harness.advance(by: .milliseconds(500))
-            return condition()
-        })
-    }
-
     private func time(_ second: Int, _ nanoseconds: Int = 0) -> String {
         let fraction = "\(1_000_000_000 + nanoseconds)".dropFirst()
         return "2026-01-01T00:00:\(second < 10 ? "0" : "")\(second).\(fraction)Z"
@@ -51,10 +39,10 @@ struct LokiSourceKubernetesTests {
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         let extra = #", app = "web", __address__ = "10.0.0.1:80""#
         #expect(harness.start(body(double, [target("web", "main", extra), target("web", "side")])) == [])
-        #expect(settle(harness) { lines(harness).count == 2 })
+        #expect(harness.settleInTime { harness.lines.count == 2 })
         double.appendLog("ns", "web", "main", time: time(3), "")
         double.appendLog("ns", "web", "main", time: time(3), "last")
-        #expect(settle(harness) { lines(harness).count == 4 })
+        #expect(harness.settleInTime { harness.lines.count == 4 })
         let main = #"{app="web", instance="ns/web:main", job="loki.source.kubernetes.test"}"#
         let side = #"{instance="ns/web:side", job="loki.source.kubernetes.test"}"#
         #expect(harness.logs.lines.sorted() == ["\(main) ", "\(main) first", "\(main) last", "\(side) other  line "])
@@ -74,7 +62,7 @@ struct LokiSourceKubernetesTests {
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         let ports = (80...82).map { target("web", "main", #", __address__ = "10.0.0.1:\#($0)""#) }
         harness.start(body(double, ports))
-        #expect(settle(harness) { lines(harness) == ["once"] && double.followerCount == 1 })
+        #expect(harness.settleInTime { harness.lines == ["once"] && double.followerCount == 1 })
         #expect(double.requests.filter { $0.contains("/log?") }.count == 1)
         #expect(harness.finish() == [])
     }
@@ -87,15 +75,15 @@ struct LokiSourceKubernetesTests {
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double, [target("web", "main")]))
         var expected = (0..<5).map { "a\($0)" }
-        #expect(settle(harness) { lines(harness) == expected })
+        #expect(harness.settleInTime { harness.lines == expected })
         for round in 0..<4 {
             double.closeStreams()
             // Lines written while nobody is connected, of the same time as those delivered.
             double.appendLog("ns", "web", "main", time: time(7 + round, 10), "b\(round)")
             double.appendLog("ns", "web", "main", time: time(7 + round, 20), "c\(round)")
             expected += ["b\(round)", "c\(round)"]
-            #expect(settle(harness) { lines(harness).count >= expected.count && double.followerCount == 1 })
-            #expect(lines(harness) == expected)
+            #expect(harness.settleInTime { harness.lines.count >= expected.count && double.followerCount == 1 })
+            #expect(harness.lines == expected)
         }
         #expect(double.requests.contains { $0.contains("sinceTime=2026-01-01T00%3A00%3A07Z") })
         #expect(harness.finish() == [])
@@ -109,13 +97,13 @@ struct LokiSourceKubernetesTests {
         for index in 0..<3 { double.appendLog("ns", "web", "main", time: time(7, 10), "a\(index)") }
         let first = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
         first.start(body(double, [target("web", "main")]))
-        #expect(settle(first) { lines(first).count == 3 })
+        #expect(first.settleInTime { first.lines.count == 3 })
         #expect(first.finish() == [])
         double.appendLog("ns", "web", "main", time: time(7, 10), "b")
         let second = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
         second.start(body(double, [target("web", "main")]))
-        #expect(settle(second) { lines(second).count >= 1 && double.followerCount == 1 })
-        #expect(lines(second) == ["b"])
+        #expect(second.settleInTime { second.lines.count >= 1 && double.followerCount == 1 })
+        #expect(second.lines == ["b"])
         #expect(second.finish() == [])
     }
 
@@ -128,12 +116,12 @@ struct LokiSourceKubernetesTests {
         let harness = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
         harness.logs.refuse { _ in .overloaded("full") }
         harness.start(body(double, [target("web", "main")]))
-        #expect(settle(harness) { double.followerCount == 1 })
+        #expect(harness.settleInTime { double.followerCount == 1 })
         harness.advance(by: .seconds(10))
         #expect(harness.finish() == [])
         let again = ComponentHarness(LokiSourceKubernetes.self, storagePath: storage)
         again.start(body(double, [target("web", "main")]))
-        #expect(settle(again) { lines(again) == ["kept"] })
+        #expect(again.settleInTime { again.lines == ["kept"] })
         #expect(again.finish() == [])
     }
 
@@ -148,13 +136,13 @@ struct LokiSourceKubernetesTests {
         double.appendLog("ns", "backup", "main", time: time(1), "working")
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double, [target("backup", "main")]))
-        #expect(settle(harness) { lines(harness) == ["working"] && double.followerCount == 1 })
+        #expect(harness.settleInTime { harness.lines == ["working"] && double.followerCount == 1 })
         double.endLog("ns", "backup", "main")
         double.appendLog("ns", "backup", "main", time: time(2), "late")
-        #expect(settle(harness) { lines(harness) == ["working", "late"] && double.followerCount == 1 })
+        #expect(harness.settleInTime { harness.lines == ["working", "late"] && double.followerCount == 1 })
         harness.advance(by: .seconds(61))
         double.endLog("ns", "backup", "main")
-        #expect(settle(harness) { harness.logSink.lines.contains { $0.contains("Container has ended") } })
+        #expect(harness.settleInTime { harness.logSink.lines.contains { $0.contains("Container has ended") } })
         let asked = double.requests.count
         harness.advance(by: .seconds(600))
         #expect(double.requests.count == asked)
@@ -171,17 +159,17 @@ struct LokiSourceKubernetesTests {
         double.forbid(["get pods/log"])
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double, [target("a", "main")]))
-        #expect(settle(harness) { harness.health?.state == .unhealthy })
+        #expect(harness.settleInTime { harness.health?.state == .unhealthy })
         #expect(harness.health?.message.contains("pods/log is forbidden") == true)
         #expect(harness.metric("loki_source_kubernetes_stream_failures_total") ?? 0 > 0)
         double.forbid([])
-        #expect(settle(harness) { lines(harness) == ["a1"] && harness.health?.state == .healthy })
+        #expect(harness.settleInTime { harness.lines == ["a1"] && harness.health?.state == .healthy })
         harness.update(body(double, [target("b", "main")]))
-        #expect(settle(harness) { lines(harness) == ["a1", "b1"] && double.followerCount == 1 })
+        #expect(harness.settleInTime { harness.lines == ["a1", "b1"] && double.followerCount == 1 })
         // A target that comes back soon goes on where it stopped.
         double.appendLog("ns", "a", "main", time: time(2), "a2")
         harness.update(body(double, [target("a", "main"), target("b", "main")]))
-        #expect(settle(harness) { lines(harness) == ["a1", "b1", "a2"] && double.followerCount == 2 })
+        #expect(harness.settleInTime { harness.lines == ["a1", "b1", "a2"] && double.followerCount == 2 })
         #expect(harness.finish() == [])
     }
 
@@ -190,7 +178,7 @@ struct LokiSourceKubernetesTests {
         let double = try await KubernetesDouble()
         let harness = ComponentHarness(LokiSourceKubernetes.self)
         harness.start(body(double, [#"{__meta_kubernetes_namespace = "ns"}"#]))
-        #expect(settle(harness) { harness.logSink.lines.contains { $0.contains("missing pod name label") } })
+        #expect(harness.settleInTime { harness.logSink.lines.contains { $0.contains("missing pod name label") } })
         #expect(harness.finish() == [])
     }
 

@@ -17,14 +17,6 @@ struct LokiSourcePodLogsTests {
         """
     }
 
-    private func settle(_ harness: ComponentHarness, until condition: () -> Bool) -> Bool {
-        harness.settle(until: {
-            if condition() { return true }
-            harness.advance(by: .milliseconds(500))
-            return condition()
-        })
-    }
-
     private func fill(_ double: KubernetesDouble) {
         double.put("namespaces", #"{"metadata":{"name":"ns","labels":{"team":"t"}}}"#)
         double.put("namespaces", #"{"metadata":{"name":"other"}}"#)
@@ -51,7 +43,7 @@ struct LokiSourcePodLogsTests {
         double.put("podlogs", Self.podLogs)
         let harness = ComponentHarness(LokiSourcePodLogs.self)
         #expect(harness.start(body(double)) == [])
-        #expect(settle(harness) { harness.logs.itemCount == 1 })
+        #expect(harness.settleInTime { harness.logs.itemCount == 1 })
         #expect(harness.logs.lines == [#"{instance="ns/web:main", job="ns/logs:main", podlogs="logs"} from web"#])
         guard
             case .explained(let web) = harness.instance.explain(
@@ -64,10 +56,10 @@ struct LokiSourcePodLogsTests {
         #expect(web.results.map(\.item.labels) == harness.logs.batches.flatMap(\.streams))
         #expect(db.results.isEmpty && db.steps.map(\.outcome) == [.dropped])
         double.put("namespaces", #"{"metadata":{"name":"other","labels":{"team":"u"}}}"#)
-        #expect(settle(harness) { harness.logs.itemCount == 2 })
+        #expect(harness.settleInTime { harness.logs.itemCount == 2 })
         #expect(harness.logs.lines.last?.hasSuffix("from web2") == true)
         double.delete("podlogs", "ns", "logs")
-        #expect(settle(harness) { double.followerCount == 0 })
+        #expect(harness.settleInTime { double.followerCount == 0 })
         #expect(harness.finish() == [])
     }
 
@@ -79,10 +71,10 @@ struct LokiSourcePodLogsTests {
         let harness = ComponentHarness(LokiSourcePodLogs.self)
         harness.start(
             body(double, "node_filter {\n enabled = true\n node_name = \"n1\"\n}\npreserve_discovered_labels = true"))
-        #expect(settle(harness) { harness.logs.itemCount == 2 })
+        #expect(harness.settleInTime { harness.logs.itemCount == 2 })
         #expect(harness.logs.lines.allSatisfy { $0.contains("__meta_kubernetes_pod_node_name=\"n1\"") })
         harness.update(body(double, "selector { match_labels = {use = \"yes\"} }"))
-        #expect(settle(harness) { double.followerCount == 0 })
+        #expect(harness.settleInTime { double.followerCount == 0 })
         #expect(harness.finish() == [])
     }
 
@@ -93,9 +85,9 @@ struct LokiSourcePodLogsTests {
         double.put("podlogs", Self.podLogs)
         let harness = ComponentHarness(LokiSourcePodLogs.self, wallNanoseconds: 1_767_225_700_000_000_000)
         harness.start(body(double, "tail_from_end = true"))
-        #expect(settle(harness) { double.followerCount == 1 })
+        #expect(harness.settleInTime { double.followerCount == 1 })
         double.appendLog("ns", "web", "main", time: "2026-01-01T01:00:00Z", "new")
-        #expect(settle(harness) { harness.logs.itemCount >= 1 })
+        #expect(harness.settleInTime { harness.logs.itemCount >= 1 })
         #expect(harness.logs.lines.map { $0.hasSuffix(" new") } == [true])
         #expect(harness.finish() == [])
     }
@@ -110,7 +102,7 @@ struct LokiSourcePodLogsTests {
             #"{"metadata":{"name":"bad","namespace":"ns"},"spec":{"relabelings":[{"action":"nonsense"}]}}"#)
         let harness = ComponentHarness(LokiSourcePodLogs.self)
         harness.start(body(double))
-        #expect(settle(harness) { harness.logs.itemCount == 1 })
+        #expect(harness.settleInTime { harness.logs.itemCount == 1 })
         #expect(harness.logSink.lines.contains { $0.contains("unknown relabel action \"nonsense\"") })
         #expect(harness.finish() == [])
     }

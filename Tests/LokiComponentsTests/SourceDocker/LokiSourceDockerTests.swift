@@ -28,10 +28,6 @@ struct LokiSourceDockerTests {
         """
     }
 
-    private func lines(_ harness: ComponentHarness) -> [String] {
-        harness.logs.batches.flatMap { batch in batch.entries.map { batch.line($0) } }
-    }
-
     private func settle(_ harness: ComponentHarness, until condition: () -> Bool) -> Bool {
         harness.settle(
             until: {
@@ -63,10 +59,10 @@ struct LokiSourceDockerTests {
         let name = #", __meta_docker_container_name = "/web", job = "replaced", own = "kept""#
         #expect(
             harness.start(body("unix://\(socket)", [target("c1", name)], "relabel_rules = rules")) == [])
-        #expect(settle(harness) { lines(harness).count == 2 })
+        #expect(settle(harness) { harness.lines.count == 2 })
         double.write("c1", at: time(3), "\n")
         double.write("c1", at: time(4), "last\n")
-        #expect(settle(harness) { lines(harness).count == 3 })
+        #expect(settle(harness) { harness.lines.count == 3 })
         func labels(_ stream: String) -> String { #"{job="docker", name="/web", own="kept", stream="\#(stream)"}"# }
         #expect(
             harness.logs.lines.sorted() == [
@@ -89,7 +85,7 @@ struct LokiSourceDockerTests {
         let harness = ComponentHarness(LokiSourceDocker.self)
         let ports = (80...82).map { target("c1", #", __address__ = "10.0.0.1:\#($0)""#) }
         harness.start(body(double.host, ports + [#"{a = "b"}"#]))
-        #expect(settle(harness) { lines(harness) == ["once"] && double.followerCount == 1 })
+        #expect(settle(harness) { harness.lines == ["once"] && double.followerCount == 1 })
         #expect(double.requests.filter { $0.contains("/logs?") }.count == 1)
         #expect(harness.finish() == [])
     }
@@ -102,7 +98,7 @@ struct LokiSourceDockerTests {
         let harness = ComponentHarness(LokiSourceDocker.self)
         harness.start(body(double.host, [target("c1")]))
         var expected = (0..<5).map { "a\($0)" }
-        #expect(settle(harness) { lines(harness) == expected })
+        #expect(settle(harness) { harness.lines == expected })
         let part = String(repeating: "p", count: 16 << 10)
         for round in 0..<4 {
             let second = Int64(7 + 3 * round)
@@ -110,14 +106,14 @@ struct LokiSourceDockerTests {
             double.write("c1", at: time(second, 20), part)
             double.write("c1", .stderr, at: time(second + 2, 10), "e\(round)\n")
             expected.append("e\(round)")
-            #expect(settle(harness) { lines(harness) == expected })
+            #expect(settle(harness) { harness.lines == expected })
             double.closeStreams()
             double.write("c1", at: time(second, 20), "end\(round)\n")
             double.write("c1", .stderr, at: time(second + 2, 10), "f\(round)\n")
             double.write("c1", at: time(second + 2, 20), "g\(round)\n")
             expected += ["\(part)end\(round)", "f\(round)", "g\(round)"]
-            #expect(settle(harness) { lines(harness).count >= expected.count && double.followerCount == 1 })
-            #expect(lines(harness) == expected)
+            #expect(settle(harness) { harness.lines.count >= expected.count && double.followerCount == 1 })
+            #expect(harness.lines == expected)
         }
         #expect(harness.finish() == [])
     }
@@ -130,13 +126,13 @@ struct LokiSourceDockerTests {
         for index in 0..<3 { double.write("c1", at: time(7, 10), "a\(index)\n") }
         let first = ComponentHarness(LokiSourceDocker.self, storagePath: storage)
         first.start(body(double.host, [target("c1")]))
-        #expect(settle(first) { lines(first).count == 3 })
+        #expect(settle(first) { first.lines.count == 3 })
         #expect(first.finish() == [])
         double.write("c1", at: time(7, 10), "b\n")
         let second = ComponentHarness(LokiSourceDocker.self, storagePath: storage)
         second.start(body(double.host, [target("c1")]))
-        #expect(settle(second) { lines(second).count >= 1 && double.followerCount == 1 })
-        #expect(lines(second) == ["b"])
+        #expect(settle(second) { second.lines.count >= 1 && double.followerCount == 1 })
+        #expect(second.lines == ["b"])
         #expect(second.finish() == [])
 
         let path = storage + "/loki.source.docker.test/positions.yml"
@@ -146,7 +142,7 @@ struct LokiSourceDockerTests {
             path, with: Array("positions:\n  ? path: cursor-c1\n    labels: '\(labels)'\n  : \"1767225608\"\n".utf8))
         let third = ComponentHarness(LokiSourceDocker.self, storagePath: storage)
         third.start(body(double.host, [target("c1")]))
-        #expect(settle(third) { lines(third) == ["c"] })
+        #expect(settle(third) { third.lines == ["c"] })
         #expect(double.requests.last?.contains("since=1767225608&") == true)
         #expect(third.finish() == [])
     }
@@ -165,7 +161,7 @@ struct LokiSourceDockerTests {
         #expect(harness.finish() == [])
         let again = ComponentHarness(LokiSourceDocker.self, storagePath: storage)
         again.start(body(double.host, [target("c1")]))
-        #expect(settle(again) { lines(again) == ["kept"] })
+        #expect(settle(again) { again.lines == ["kept"] })
         #expect(again.finish() == [])
     }
 
@@ -179,18 +175,18 @@ struct LokiSourceDockerTests {
         double.write("t1", at: time(2), "cut off too")
         let harness = ComponentHarness(LokiSourceDocker.self)
         harness.start(body(double.host, [target("c1"), target("t1")]))
-        #expect(settle(harness) { lines(harness) == ["one"] && double.followerCount == 2 })
+        #expect(settle(harness) { harness.lines == ["one"] && double.followerCount == 2 })
         double.stop("c1")
         double.stop("t1")
-        #expect(settle(harness) { lines(harness).sorted() == ["cut off", "cut off too", "one"] })
+        #expect(settle(harness) { harness.lines.sorted() == ["cut off", "cut off too", "one"] })
         harness.advance(by: .seconds(20))
         #expect(double.followerCount == 0)
         double.start("c1")
         double.start("t1")
         double.write("c1", at: time(3), "again\n")
         double.write("t1", at: time(3), "again too\r\n")
-        #expect(settle(harness) { lines(harness).count >= 5 && double.followerCount == 2 })
-        #expect(lines(harness).sorted() == ["again", "again too", "cut off", "cut off too", "one"])
+        #expect(settle(harness) { harness.lines.count >= 5 && double.followerCount == 2 })
+        #expect(harness.lines.sorted() == ["again", "again too", "cut off", "cut off too", "one"])
         double.remove("c1")
         double.remove("t1")
         #expect(settle(harness) { double.requests.filter { $0.hasPrefix("/containers/c1/json") }.count >= 3 })
@@ -211,15 +207,15 @@ struct LokiSourceDockerTests {
         }
         let harness = ComponentHarness(LokiSourceDocker.self)
         harness.start(body(double.host, [target("a"), target("b")]))
-        #expect(settle(harness) { lines(harness).sorted() == ["a", "b"] })
+        #expect(settle(harness) { harness.lines.sorted() == ["a", "b"] })
         harness.update(body(double.host, [target("b"), target("c")]))
-        #expect(settle(harness) { lines(harness).sorted() == ["a", "b", "c"] && double.followerCount == 2 })
+        #expect(settle(harness) { harness.lines.sorted() == ["a", "b", "c"] && double.followerCount == 2 })
         #expect(double.requests.filter { $0.hasPrefix("/containers/b/logs") }.count == 1)
         // What comes back goes on where it was.
         double.write("a", at: time(1), "more\n")
         harness.update(body(double.host, [target("a"), target("b"), target("c")]))
-        #expect(settle(harness) { lines(harness).count == 4 })
-        #expect(lines(harness).last == "more")
+        #expect(settle(harness) { harness.lines.count == 4 })
+        #expect(harness.lines.last == "more")
         #expect(harness.finish() == [])
     }
 
@@ -236,7 +232,7 @@ struct LokiSourceDockerTests {
             ]))
         let harness = ComponentHarness(LokiSourceDocker.self, variables: ["rules": rules.alloyValue])
         harness.start(body(double.host, [target("c1")], "relabel_rules = rules"))
-        #expect(settle(harness) { lines(harness) == ["kept"] })
+        #expect(settle(harness) { harness.lines == ["kept"] })
         double.send(DockerDouble.frame(1, "nonsense\n"))
         #expect(settle(harness) { harness.metric("loki_source_docker_target_parsing_errors_total") == 1 })
         let statement = harness.instance.ledger.statement
@@ -255,12 +251,12 @@ struct LokiSourceDockerTests {
         #expect(settle(harness) { harness.health?.state == .unhealthy })
         #expect(harness.health?.message.contains("501: driver does not support reading") == true)
         double.refuseLogs(nil)
-        #expect(settle(harness) { lines(harness) == ["late"] })
+        #expect(settle(harness) { harness.lines == ["late"] })
         #expect(settle(harness) { harness.health?.state == .healthy })
         double.send(DockerDouble.frame(3, "grabled\n"))
         #expect(settle(harness) { harness.metric("loki_source_docker_stream_failures_total") ?? 0 > 1 })
         double.write("c1", at: time(2), "on\n")
-        #expect(settle(harness) { lines(harness) == ["late", "on"] })
+        #expect(settle(harness) { harness.lines == ["late", "on"] })
         #expect(harness.finish() == [])
     }
 

@@ -13,10 +13,6 @@ import Testing
 
 @Suite("loki.source.file")
 struct LokiSourceFileTests {
-    private func lines(_ harness: ComponentHarness) -> [String] {
-        harness.logs.batches.flatMap { batch in batch.entries.map { batch.line($0) } }
-    }
-
     private func config(_ paths: [String], _ more: String = "") -> String {
         let targets = paths.map { "{__path__ = \"\($0)\", job = \"j\", __meta = \"m\"}" }.joined(separator: ", ")
         return "targets = [\(targets)]\nforward_to = [recorder.logs]\n\(more)"
@@ -29,13 +25,13 @@ struct LokiSourceFileTests {
         let path = directory["log"]
         let harness = ComponentHarness(LokiSourceFile.self, storagePath: directory["data"])
         #expect(harness.start(config([path, path])) == [])
-        #expect(harness.settle(until: { lines(harness) == ["one", "two"] }))
+        #expect(harness.settle(until: { harness.lines == ["one", "two"] }))
         #expect(harness.logs.batches.first?.streams == [["job": "j", "filename": path]])
         directory.append("ee\n", to: "log")
         #expect(
             harness.settle(until: {
                 harness.advance(by: .milliseconds(250))
-                return lines(harness).count == 3
+                return harness.lines.count == 3
             }))
         #expect(harness.metric("loki_source_file_read_lines_total", ["path": path]) == 3)
         #expect(harness.metric("loki_source_file_read_bytes_total", ["path": path]) == 14)
@@ -53,7 +49,7 @@ struct LokiSourceFileTests {
         directory.append("four\n", to: "log")
         let next = ComponentHarness(LokiSourceFile.self, storagePath: directory["data"])
         next.start(config([path]))
-        #expect(next.settle(until: { lines(next) == ["four"] }))
+        #expect(next.settle(until: { next.lines == ["four"] }))
         #expect(next.finish() == [])
     }
 
@@ -74,9 +70,9 @@ struct LokiSourceFileTests {
         #expect(
             harness.settle(until: {
                 harness.advance(by: .seconds(5))
-                return lines(harness).count >= wanted.count
+                return harness.lines.count >= wanted.count
             }))
-        #expect(lines(harness) == wanted)
+        #expect(harness.lines == wanted)
         #expect(harness.finish() == [])
     }
 
@@ -112,10 +108,10 @@ struct LokiSourceFileTests {
                 harness.advance(by: .seconds(11))
                 #expect(harness.settle(until: { Files.exists(saved) }))
             } else {
-                #expect(harness.settle(until: { lines(harness).last == wanted.last }))
-                #expect(lines(harness).count < wanted.count)
+                #expect(harness.settle(until: { harness.lines.last == wanted.last }))
+                #expect(harness.lines.count < wanted.count)
             }
-            seen.formUnion(lines(harness))
+            seen.formUnion(harness.lines)
             // The harness goes away without a graceful end of the component.
         }
         #expect(seen == Set(wanted))
@@ -127,16 +123,16 @@ struct LokiSourceFileTests {
         for name in ["a", "b", "c"] { directory.write(name + "1\n", to: name) }
         let harness = ComponentHarness(LokiSourceFile.self, storagePath: directory["data"])
         harness.start(config([directory["a"], directory["b"]]))
-        #expect(harness.settle(until: { lines(harness).count == 2 }))
+        #expect(harness.settle(until: { harness.lines.count == 2 }))
         harness.update(config([directory["b"], directory["c"]]))
-        #expect(harness.settle(until: { lines(harness).count == 3 }))
+        #expect(harness.settle(until: { harness.lines.count == 3 }))
         for name in ["a", "b", "c"] { directory.append(name + "2\n", to: name) }
         #expect(
             harness.settle(until: {
                 harness.advance(by: .milliseconds(250))
-                return lines(harness).count == 5
+                return harness.lines.count == 5
             }))
-        #expect(Set(lines(harness)) == ["a1", "b1", "c1", "b2", "c2"])
+        #expect(Set(harness.lines) == ["a1", "b1", "c1", "b2", "c2"])
         #expect(harness.metric("loki_source_file_read_lines_total", ["path": directory["a"]]) == nil)
         #expect(harness.finish() == [])
         let positions = try Positions(path: directory["data"] + "/loki.source.file.test/positions.yml")
@@ -161,14 +157,14 @@ struct LokiSourceFileTests {
             }
             """
         #expect(harness.start(text) == [])
-        #expect(harness.settle(until: { lines(harness) == ["a"] }))
+        #expect(harness.settle(until: { harness.lines == ["a"] }))
         directory.write("b\n", to: "b.log")
         #expect(
             harness.settle(until: {
                 harness.advance(by: .seconds(5))
-                return lines(harness).count == 2
+                return harness.lines.count == 2
             }))
-        #expect(lines(harness) == ["a", "b"])
+        #expect(harness.lines == ["a", "b"])
         #expect(harness.finish() == [])
     }
 
@@ -193,11 +189,11 @@ struct LokiSourceFileTests {
             """)
         #expect(harness.start(text) == [])
         harness.advance(by: .seconds(9))
-        #expect(lines(harness) == [])
+        #expect(harness.lines == [])
         #expect(
             harness.settle(until: {
                 harness.advance(by: .seconds(1))
-                return lines(harness) == ["one", "two", "last"]
+                return harness.lines == ["one", "two", "last"]
             }))
         #expect(harness.finish() == [])
         let positions = try Positions(path: directory["data"] + "/loki.source.file.test/positions.yml")
@@ -211,7 +207,7 @@ struct LokiSourceFileTests {
         directory.write("positions:\n  \(directory["log"]): \"4\"\n", to: "promtail.yml")
         let harness = ComponentHarness(LokiSourceFile.self, storagePath: directory["data"])
         harness.start(config([directory["log"]], "legacy_positions_file = \"\(directory["promtail.yml"])\""))
-        #expect(harness.settle(until: { lines(harness) == ["two"] }))
+        #expect(harness.settle(until: { harness.lines == ["two"] }))
         #expect(harness.finish() == [])
     }
 
@@ -238,10 +234,10 @@ struct LokiSourceFileTests {
         let isThere = harness.settle(
             until: {
                 harness.advance(by: .milliseconds(250))
-                return lines(harness).count == expected.count && !expected.isEmpty
+                return harness.lines.count == expected.count && !expected.isEmpty
             }, seconds: expected.isEmpty ? 0 : 20)
         #expect(isThere == !expected.isEmpty)
-        #expect(lines(harness) == expected)
+        #expect(harness.lines == expected)
         #expect(harness.finish() == [])
     }
 
@@ -278,14 +274,14 @@ struct LokiSourceFileTests {
         for name in names { directory.write("\(name) 1\n", to: name) }
         let harness = ComponentHarness(LokiSourceFile.self)
         harness.start(config(names.map { directory[$0] }))
-        #expect(harness.settle(until: { lines(harness).count == 1000 }))
+        #expect(harness.settle(until: { harness.lines.count == 1000 }))
         // Lines of many files share a batch.
         #expect(harness.logs.batches.count < 100)
         for name in names { directory.append("\(name) 2\n", to: name) }
         #expect(
             harness.settle(until: {
                 harness.advance(by: .milliseconds(250))
-                return lines(harness).count == 2000
+                return harness.lines.count == 2000
             }))
         #expect(harness.finish() == [])
     }

@@ -13,10 +13,6 @@ import Testing
 struct RenamedWhileDownTests {
     private let directory = TemporaryDirectory()
 
-    private func lines(_ harness: ComponentHarness) -> [String] {
-        harness.logs.batches.flatMap { batch in batch.entries.map { batch.line($0) } }
-    }
-
     private func config(_ names: [String], _ more: String = "") -> String {
         let targets = names.map { "{__path__ = \"\(directory[$0])\", job = \"j\"}" }.joined(separator: ", ")
         return "targets = [\(targets)]\nforward_to = [recorder.logs]\n\(more)"
@@ -34,11 +30,11 @@ struct RenamedWhileDownTests {
         #expect(harness.start(config(names, more)) == [], sourceLocation: sourceLocation)
         let isDone = harness.settle(until: {
             harness.advance(by: .milliseconds(250))
-            return lines(harness).count >= wanted.count
+            return harness.lines.count >= wanted.count
         })
         // Time for what should not come.
         for _ in 0..<8 { harness.advance(by: .milliseconds(250)) }
-        #expect(isDone && lines(harness).sorted() == wanted.sorted(), sourceLocation: sourceLocation)
+        #expect(isDone && harness.lines.sorted() == wanted.sorted(), sourceLocation: sourceLocation)
         #expect(harness.finish() == [], sourceLocation: sourceLocation)
     }
 
@@ -61,7 +57,7 @@ struct RenamedWhileDownTests {
         do {
             let harness = harness()
             harness.start(config(["app.log"]))
-            #expect(harness.settle(until: { lines(harness) == ["one", "two"] }))
+            #expect(harness.settle(until: { harness.lines == ["one", "two"] }))
             let beside = directory["data"] + "/loki.source.file.test/positions.yml.fingerprints"
             #expect(
                 harness.settle(until: {
@@ -97,7 +93,7 @@ struct RenamedWhileDownTests {
             harness.start(config(["app.log"]))
             // Several times as long as positions of missing files are kept.
             for _ in 0..<200 { harness.advance(by: .milliseconds(250)) }
-            #expect(lines(harness) == [])
+            #expect(harness.lines == [])
             _ = harness.finish()
         }
         live(["app.log"], ["two"])
@@ -181,7 +177,7 @@ struct RenamedWhileDownTests {
         directory.remove("aside")
         let harness = harness()
         harness.start(config(["app.log"]))
-        #expect(harness.settle(until: { lines(harness) == ["fresh and rather long"] }))
+        #expect(harness.settle(until: { harness.lines == ["fresh and rather long"] }))
         #expect(harness.logSink.lines.contains { "\($0)".contains("read before is gone") })
         #expect(harness.finish() == [])
     }
